@@ -1,0 +1,65 @@
+package model
+
+import "time"
+
+// Millis is a point in time or a length of time in milliseconds; points count from the
+// Unix epoch in UTC.
+type Millis int64
+
+// MillisOf converts a time.
+func MillisOf(t time.Time) Millis { return Millis(t.UnixMilli()) }
+
+// Time converts a point in time to UTC.
+func (m Millis) Time() time.Time { return time.UnixMilli(int64(m)).UTC() }
+
+// RFC3339 renders a point in time in UTC with milliseconds.
+func (m Millis) RFC3339() string { return m.Time().Format("2006-01-02T15:04:05.000Z") }
+
+// MarshalText writes RFC 3339 in UTC with milliseconds.
+func (m Millis) MarshalText() ([]byte, error) { return []byte(m.RFC3339()), nil }
+
+// UnmarshalText reads RFC 3339.
+func (m *Millis) UnmarshalText(b []byte) error {
+	t, err := time.Parse(time.RFC3339Nano, string(b))
+	if err != nil {
+		return err
+	}
+	*m = MillisOf(t)
+	return nil
+}
+
+// ClockClass says how well an entry's time is known (design: signed, bounded, never
+// trusted further than it can be).
+type ClockClass byte
+
+const (
+	ClockA ClockClass = 'A' // same boot, monotonic since the lease: u = 1 s + 200 ppm
+	ClockB ClockClass = 'B' // rebooted since the lease: u = max(5 min, 500 ppm)
+	ClockC ClockClass = 'C' // no usable evidence: anything between lo and hi
+)
+
+// String returns "A", "B" or "C".
+func (c ClockClass) String() string { return string(rune(c)) }
+
+// MarshalText writes the letter.
+func (c ClockClass) MarshalText() ([]byte, error) { return []byte{byte(c)}, nil }
+
+// UnmarshalText reads the letter.
+func (c *ClockClass) UnmarshalText(b []byte) error {
+	if len(b) == 1 {
+		*c = ClockClass(b[0])
+	}
+	return nil
+}
+
+// Stamp is what the server knows about when an entry was signed. It is fixed once, at
+// acceptance, and never changes because of another entry.
+type Stamp struct {
+	Wall  Millis     `json:"wall"`  // the tablet's own wall clock: a claim
+	T     Millis     `json:"t"`     // the estimate before clamping
+	U     Millis     `json:"u_ms"`  // uncertainty, +/- milliseconds
+	Lo    Millis     `json:"lo"`    // lease issued: not signed before
+	Hi    Millis     `json:"hi"`    // received: not signed after
+	TEff  Millis     `json:"t_eff"` // clamp(T, Lo, Hi): orders heads
+	Class ClockClass `json:"clock_class"`
+}
