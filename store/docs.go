@@ -1,0 +1,325 @@
+package store
+
+import (
+	"fmt"
+
+	"github.com/go-json-experiment/json"
+
+	"flette/model"
+)
+
+// Kind names a collection of documents.
+type Kind string
+
+// Doc is a record kept as JSON under a key inside its kind.
+type Doc interface {
+	DocKind() Kind
+	DocKey() string
+}
+
+// Get reads one document. ErrNotFound when it is not there.
+func Get[T Doc](v View, key string) (T, error) {
+	var d T
+	body, err := v.Doc(d.DocKind(), key)
+	if err != nil {
+		return d, err
+	}
+	err = json.Unmarshal(body, &d)
+	return d, err
+}
+
+// List returns up to limit documents whose key starts with prefix, after a key. A limit of
+// 0 means all.
+func List[T Doc](v View, prefix, after string, limit int) ([]T, error) {
+	var zero T
+	var out []T
+	var decodeErr error
+	err := v.Docs(zero.DocKind(), prefix, after, func(key string, body []byte) bool {
+		var d T
+		if decodeErr = json.Unmarshal(body, &d); decodeErr != nil {
+			decodeErr = fmt.Errorf("%w: %s", ErrCorrupt, zero.DocKind())
+			return false
+		}
+		out = append(out, d)
+		return limit == 0 || len(out) < limit
+	})
+	if err == nil {
+		err = decodeErr
+	}
+	return out, err
+}
+
+// Put stores a document under its own key.
+func Put(tx Tx, d Doc) error {
+	body, err := json.Marshal(d, json.Deterministic(true))
+	if err != nil {
+		return err
+	}
+	return tx.PutDoc(d.DocKind(), d.DocKey(), body)
+}
+
+// Delete removes a derived document.
+func Delete(tx Tx, d Doc) error { return tx.DeleteDoc(d.DocKind(), d.DocKey()) }
+
+// PositionKey spells a position so that byte order is numeric order.
+func PositionKey(p int64) string { return fmt.Sprintf("%016x", uint64(p)) }
+
+// Tenant is one municipality as the store knows it.
+type Tenant struct {
+	ID      model.TenantID `json:"id"`
+	Name    string         `json:"name"`
+	Kommune string         `json:"kommune"` // 4 digits
+	Epoch   string         `json:"epoch"`   // identity of this life of the store (G8)
+	Created model.Millis   `json:"created"`
+	Format  int            `json:"format"` // on-disk format, 1
+	// NextBrukerNr numbers persons inside the municipality for ever (domain.md 3.3).
+	NextBrukerNr int64 `json:"next_bruker_nr"`
+	// CaseloadSeq numbers caseload events, so that a cursor can name a version.
+	CaseloadSeq int64     `json:"caseload_seq"`
+	Contacts    []Contact `json:"contacts,omitempty"`
+}
+
+// Contact is a person whom the register may call (code list 8471).
+type Contact struct {
+	Type  string `json:"type"` // "1", "15", "16", "17"
+	Name  string `json:"name"`
+	Phone string `json:"phone,omitempty"`
+	Email string `json:"email"`
+}
+
+// Person is a recipient of care. Identity number and name are sealed; nothing outside
+// internal/seal can read them.
+type Person struct {
+	ID       model.PersonID `json:"id"`
+	BrukerNr int64          `json:"bruker_nr"`          // unique in the municipality for all years
+	IDType   string         `json:"id_type"`            // code list 9032
+	Test     bool           `json:"test"`               // synthetic or flagged: never leaves in production (R2)
+	IDIssue  string         `json:"id_issue,omitempty"` // problem code when the number is not valid
+	Sealed   []byte         `json:"sealed"`             // sealed JSON of Identity
+	Kommune  string         `json:"kommune"`            // residence municipality (R3)
+	District string         `json:"district,omitempty"`
+	Unit     string         `json:"unit,omitempty"` // home organisation unit id
+	Created  model.Millis   `json:"created"`
+	Updated  model.Millis   `json:"updated"`
+}
+
+// Identity is what Person.Sealed holds.
+type Identity struct {
+	Number    string   `json:"number"`           // fnr, D-number, ...
+	Former    []string `json:"former,omitempty"` // earlier numbers, kept linked (R1)
+	Name      string   `json:"name"`
+	BirthDate string   `json:"birth_date,omitempty"` // YYYY-MM-DD
+	Sex       string   `json:"sex,omitempty"`
+}
+
+// PersonIndex finds a person by keyed hash of an identity number.
+type PersonIndex struct {
+	Hash   string         `json:"hash"` // hex
+	Person model.PersonID `json:"person"`
+}
+
+// OrgUnit is a node of the organisation tree.
+type OrgUnit struct {
+	ID        string       `json:"id"` // UUID
+	Parent    string       `json:"parent,omitempty"`
+	Name      string       `json:"name"`
+	Local     string       `json:"local,omitempty"` // the municipality's own code
+	OrgNumber []OrgNumber  `json:"org_number,omitempty"`
+	Updated   model.Millis `json:"updated"`
+}
+
+// OrgNumber is an organisation number with the dates it holds for (R69).
+type OrgNumber struct {
+	Number string `json:"number"`
+	From   string `json:"from"`         // YYYY-MM-DD
+	To     string `json:"to,omitempty"` // inclusive, "" for open
+}
+
+// Device is an enrolled tablet or the tenant's review desk.
+type Device struct {
+	ID       model.DeviceID `json:"id"`
+	Label    string         `json:"label"`
+	Kind     string         `json:"kind"` // "tablet" or "desk"
+	Alg      string         `json:"alg"`
+	Key      []byte         `json:"key"` // public JWK
+	JKT      string         `json:"jkt"`
+	State    string         `json:"state"` // "active" or "revoked"
+	Enrolled model.Millis   `json:"enrolled"`
+	Revoked  model.Millis   `json:"revoked,omitempty"`
+	Reason   string         `json:"reason,omitempty"` // of the revocation
+}
+
+// Contact diary of a device: what it said and what we saw at its last contact.
+type Diary struct {
+	Device    model.DeviceID `json:"device"`
+	At        model.Millis   `json:"at"`
+	Actor     model.ActorID  `json:"actor,omitempty"`
+	Outbox    int64          `json:"outbox"`
+	Oldest    model.Millis   `json:"oldest,omitempty"` // oldest unsent entry, tablet's clock
+	Cursor    int64          `json:"cursor"`           // position of the last pull cursor seen
+	SkewMs    int64          `json:"skew_ms"`          // tablet's clock minus ours
+	App       string         `json:"app,omitempty"`
+	LastError string         `json:"last_error,omitempty"`
+}
+
+// Invite is a one-time enrolment code, kept as its hash.
+type Invite struct {
+	CodeHash string         `json:"code_hash"` // hex SHA-256
+	Label    string         `json:"label"`
+	Expires  model.Millis   `json:"expires"`
+	Used     model.Millis   `json:"used,omitempty"`
+	Device   model.DeviceID `json:"device,omitzero"`
+}
+
+// Actor is a user who has held a lease or an access token. The name is sealed.
+type Actor struct {
+	ID       model.ActorID `json:"id"`
+	Roles    model.Roles   `json:"roles"`
+	Sealed   []byte        `json:"sealed,omitempty"` // sealed name
+	LastSeen model.Millis  `json:"last_seen"`
+}
+
+// Assignment is one event of a caseload: from Seq on, the actor has (or, with End, no
+// longer has) the person between From and To. Events are never changed.
+type Assignment struct {
+	Seq    int64          `json:"seq"`
+	Actor  model.ActorID  `json:"actor"`
+	Person model.PersonID `json:"person"`
+	From   model.Millis   `json:"from"`
+	To     model.Millis   `json:"to,omitempty"` // exclusive, 0 for open
+	End    bool           `json:"end,omitempty"`
+	By     string         `json:"by"`
+	Reason string         `json:"reason,omitempty"`
+	At     model.Millis   `json:"at"`
+}
+
+// Review is a question to a supervisor about one unit; its id is a function of person and
+// unit, so it is the same on every engine and after every re-open.
+type Review struct {
+	ID       string         `json:"id"`
+	Person   model.PersonID `json:"person"`
+	Unit     model.Unit     `json:"unit"`
+	Class    model.Class    `json:"class"`
+	State    string         `json:"state"`  // "open" or "closed"
+	Opened   int64          `json:"opened"` // position that opened it (last)
+	Updated  int64          `json:"updated"`
+	ClosedBy model.EntryID  `json:"closed_by,omitzero"`
+	Assignee model.ActorID  `json:"assignee,omitempty"` // who decided before (class 6)
+}
+
+// OpenReview is the queue: open reviews in the order they were opened.
+type OpenReview struct {
+	Opened int64  `json:"opened"`
+	ID     string `json:"id"`
+}
+
+// QuarantineItem is an authentic entry that could not be applied.
+type QuarantineItem struct {
+	Position int64          `json:"position"`
+	ID       model.EntryID  `json:"id"`
+	Person   model.PersonID `json:"person,omitzero"`
+	Device   model.DeviceID `json:"device"`
+	Actor    model.ActorID  `json:"actor,omitempty"`
+	Code     string         `json:"code"`
+	Pointer  string         `json:"pointer,omitempty"`
+	Detail   string         `json:"detail"`
+	Rule     string         `json:"rule,omitempty"`
+	State    string         `json:"state"`       // "open", "released" or "closed"
+	By       model.EntryID  `json:"by,omitzero"` // the release or close entry
+	Received model.Millis   `json:"received"`
+}
+
+// Finding is a rule that a person's merged record breaks now.
+type Finding struct {
+	Rule     string         `json:"rule"`     // "R49"
+	Severity string         `json:"severity"` // "B" or "M"
+	Person   model.PersonID `json:"person"`
+	Unit     model.Unit     `json:"unit,omitempty"` // where, "" for the person as a whole
+	Detail   string         `json:"detail"`
+	Owner    string         `json:"owner,omitempty"` // organisation unit
+	Since    model.Millis   `json:"since"`
+	Position int64          `json:"position"` // journal size when it first held
+}
+
+// Extract is one produced message file.
+type Extract struct {
+	ID       string         `json:"id"`
+	Format   string         `json:"format"`   // "kpr-56.0.0"
+	Target   string         `json:"target"`   // "production" or "test"
+	Position int64          `json:"position"` // frozen at this journal size
+	From     int64          `json:"from"`     // first serial
+	To       int64          `json:"to"`       // last serial
+	Created  model.Millis   `json:"created"`
+	By       string         `json:"by"`
+	SHA256   string         `json:"sha256"`
+	Excluded []Excluded     `json:"excluded,omitempty"`
+	Counts   map[string]int `json:"counts"`
+	File     []byte         `json:"file"` // sealed XML
+}
+
+// Excluded is a person left out of an extract, and why (R2).
+type Excluded struct {
+	Person model.PersonID `json:"person"`
+	Rule   string         `json:"rule"`
+	Code   string         `json:"code"`
+}
+
+// Notification is one event reported to KPR (domain.md 3.5). It holds no identity: the
+// message joins that when it is written.
+type Notification struct {
+	Serial    int64          `json:"serial"`
+	GUID      string         `json:"guid"`
+	PrevGUID  string         `json:"prev_guid"`
+	Status    string         `json:"status"`        // N, M, C
+	Ref       string         `json:"ref,omitempty"` // GUID of the N it corrects
+	EventKey  string         `json:"event_key"`     // service id, kind and pause id
+	EventGUID string         `json:"event_guid"`
+	Person    model.PersonID `json:"person"`
+	Kind      string         `json:"kind"` // TjenesteStart, ...
+	ServiceID string         `json:"service_id"`
+	PauseID   string         `json:"pause_id,omitempty"`
+	Type      string         `json:"type"` // service code
+	OrgNumber string         `json:"org_number,omitempty"`
+	Date      string         `json:"date"` // YYYY-MM-DD
+	RegTime   model.Millis   `json:"reg_time"`
+	Time      model.Millis   `json:"time"` // notifikasjonTid
+	Extract   string         `json:"extract"`
+	Target    string         `json:"target"`
+	TypeID    string         `json:"type_id"`
+	Digest    string         `json:"digest"` // of what the register sees, to detect changes
+}
+
+func (Person) DocKind() Kind         { return "person" }
+func (d Person) DocKey() string      { return d.ID.String() }
+func (PersonIndex) DocKind() Kind    { return "person-index" }
+func (d PersonIndex) DocKey() string { return d.Hash }
+func (OrgUnit) DocKind() Kind        { return "org-unit" }
+func (d OrgUnit) DocKey() string     { return d.ID }
+func (Device) DocKind() Kind         { return "device" }
+func (d Device) DocKey() string      { return d.ID.String() }
+func (Diary) DocKind() Kind          { return "diary" }
+func (d Diary) DocKey() string       { return d.Device.String() }
+func (Invite) DocKind() Kind         { return "invite" }
+func (d Invite) DocKey() string      { return d.CodeHash }
+func (Actor) DocKind() Kind          { return "actor" }
+func (d Actor) DocKey() string       { return string(d.ID) }
+func (Assignment) DocKind() Kind     { return "assignment" }
+
+// DocKey puts an actor's events together, in order.
+func (d Assignment) DocKey() string { return string(d.Actor) + " " + PositionKey(d.Seq) }
+
+func (Review) DocKind() Kind            { return "review" }
+func (d Review) DocKey() string         { return d.ID }
+func (OpenReview) DocKind() Kind        { return "open-review" }
+func (d OpenReview) DocKey() string     { return PositionKey(d.Opened) + " " + d.ID }
+func (QuarantineItem) DocKind() Kind    { return "quarantine" }
+func (d QuarantineItem) DocKey() string { return PositionKey(d.Position) }
+func (Finding) DocKind() Kind           { return "finding" }
+
+// DocKey puts a person's findings together.
+func (d Finding) DocKey() string { return d.Person.String() + " " + d.Rule + " " + string(d.Unit) }
+
+func (Extract) DocKind() Kind         { return "extract" }
+func (d Extract) DocKey() string      { return d.ID }
+func (Notification) DocKind() Kind    { return "notification" }
+func (d Notification) DocKey() string { return d.Target + " " + PositionKey(d.Serial) }
