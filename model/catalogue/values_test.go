@@ -262,3 +262,26 @@ func FuzzValidate(f *testing.F) {
 		}
 	})
 }
+
+func TestProblemsSayWhatToDo(t *testing.T) {
+	long := strings.Repeat("å", 2000)
+	for _, c := range []struct{ unit, value, pointer, detail string }{
+		{"score/vision", `{"score":3,"note":"` + long + `x"}`, "/note", "longer than 2000"},
+		{"remark/" + testID, `{"text":"` + long + long + `x"}`, "/text", "longer than 4000"},
+		{"score/vision", `{"score":3,"assessed":"today"}`, "/assessed", "YYYY-MM-DD"},
+		{"assessed/doctor", `{"month":"March"}`, "/month", "YYYY-MM"},
+		{"service/" + testID + "/provider", `{"unit":"zone 1","from":"2026-01-01"}`, "/unit", "lower-case UUID"},
+		{"service/" + testID + "/grant", `{"date":"2026-01-01","minutes_per_week":-5}`, "/minutes_per_week", "below 0"},
+		{"health/nutrition", `{"mapped":"7"}`, "/mapped", "one of: 1, 2, 9"},
+		{"person/household", `{"code":"7"}`, "/code", "one of: 1 2 3"},
+		{"person/household", `{}`, "/code", "required"},
+	} {
+		p := Default().Validate(model.Unit(c.unit), []byte(c.value), testAt)
+		if p == nil || p.Pointer != c.pointer || !strings.Contains(p.Detail, c.detail) {
+			t.Errorf("%s: %v, want %q at %s", c.unit, p, c.detail, c.pointer)
+		}
+	}
+	if p := Default().Validate("score/vision", []byte(`{"score":3,"note":"`+long+`"}`), testAt); p != nil {
+		t.Errorf("a note of 2000 characters is refused: %v", p)
+	}
+}
