@@ -67,12 +67,13 @@ func pair(a, b *model.Head, p model.Policy) model.Class {
 }
 
 // scoresClash reports whether two different scores matter (R84): the line between 2 and 3
-// parts managing alone from needing a person (R16), and 9 says that the question does not apply.
+// parts managing alone from needing a person (R16). 9, which says that the question does not
+// apply, is more than two steps from everything else.
 // Values that are no scores cannot be weighed, so a person does.
 func scoresClash(a, b []byte) bool {
 	x, ok := model.ScoreOf(a)
 	y, ok2 := model.ScoreOf(b)
-	if !ok || !ok2 || x == 9 || y == 9 {
+	if !ok || !ok2 {
 		return true
 	}
 	lo, hi := min(x, y), max(x, y)

@@ -70,13 +70,12 @@ func Apply(s model.UnitState, n Node, p model.Policy, known func(model.EntryID) 
 // An id in over that is known and not a head needs nothing in an untangled unit: it and all
 // that it reaches are overwritten already.
 func replace(s *model.UnitState, n *Node, p model.Policy, known func(model.EntryID) bool) ([]model.Head, bool) {
-	fresh := len(s.Heads) == 0 && s.Position == 0
-	if s.Tangled || !n.Act.Sets() || !fresh && n.Position <= s.Position {
+	if s.Tangled || !n.Act.Sets() || len(s.Heads) > 0 && n.Position <= s.Position {
 		return nil, false
 	}
 	for _, id := range n.Over {
 		isHead := slices.ContainsFunc(s.Heads, func(h model.Head) bool { return h.ID == id })
-		if !isHead && id != n.ID && (p.YesNoDate || !known(id)) {
+		if !isHead && (p.YesNoDate || !known(id)) {
 			return nil, false
 		}
 	}

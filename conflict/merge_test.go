@@ -46,6 +46,10 @@ func TestTooManyHeads(t *testing.T) {
 	if got, err := Apply(s, one, p, unknown, history); err != nil || len(got.Heads) != MaxHeads {
 		t.Errorf("replacing one of %d heads: %d heads, error %v", MaxHeads, len(got.Heads), err)
 	}
+	void := Node{ID: idOf("v"), Act: model.ActVoid, Position: 900, Target: idOf("other")}
+	if got, err := Apply(s, void, p, unknown, history); err != nil || len(got.Heads) != MaxHeads {
+		t.Errorf("as many as allowed, from history: %d heads, error %v", len(got.Heads), err)
+	}
 	if got := Rebuild(testUnit, many(MaxHeads+9), p); len(got.Heads) != MaxHeads+9 {
 		t.Errorf("Rebuild is the definition and has no limit: %d heads", len(got.Heads))
 	}
@@ -67,7 +71,11 @@ func TestKnownMayBeFalse(t *testing.T) {
 	nodes[1].Over = []model.EntryID{nodes[0].ID}
 	nodes[2].Over = []model.EntryID{nodes[0].ID}
 	s := Rebuild(testUnit, nodes[:2], model.Policy{})
-	got, err := Apply(s, nodes[2], model.Policy{}, unknown, func() ([]Node, error) { return nodes, nil })
+	lent := append(slices.Clone(nodes[:2]), Node{Seq: 42})
+	got, err := Apply(s, nodes[2], model.Policy{}, unknown, func() ([]Node, error) { return lent[:2], nil })
+	if lent[2].Seq != 42 {
+		t.Error("Apply wrote into the history it was lent")
+	}
 	if want := Rebuild(testUnit, nodes, model.Policy{}); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}

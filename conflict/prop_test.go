@@ -52,10 +52,11 @@ func TestIdempotence(t *testing.T) {
 // M2: of two receipts of one entry the first counts, whichever comes first.
 func TestTwoReceipts(t *testing.T) {
 	first := Node{ID: idOf("a"), Act: model.ActRegister, Position: 4, Value: []byte(`{"score":2}`), Stamp: model.Stamp{Hi: 10, TEff: 5}}
-	second := first
-	second.Position, second.Stamp.Hi, second.Stamp.TEff = 9, 20, 15
+	later, further := first, first
+	later.Position, later.Stamp.Hi, later.Stamp.TEff = 2, 20, 15
+	further.Position = 9
 	want := Rebuild(testUnit, []Node{first}, model.Policy{})
-	for _, nodes := range [][]Node{{first, second}, {second, first}} {
+	for _, nodes := range [][]Node{{first, later}, {later, first}, {first, further}, {further, first}} {
 		if got := Rebuild(testUnit, nodes, model.Policy{}); !reflect.DeepEqual(got, want) {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
