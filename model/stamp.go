@@ -1,6 +1,11 @@
 package model
 
-import "time"
+import (
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
 
 // Millis is a point in time or a length of time in milliseconds; points count from the
 // Unix epoch in UTC.
@@ -62,4 +67,30 @@ type Stamp struct {
 	Hi    Millis     `json:"hi"`    // received: not signed after
 	TEff  Millis     `json:"t_eff"` // clamp(T, Lo, Hi): orders heads
 	Class ClockClass `json:"clock_class"`
+}
+
+// stampJSON writes U as a number: it is a length of time, which RFC 3339 cannot say.
+type stampJSON struct {
+	Wall  Millis     `json:"wall"`
+	T     Millis     `json:"t"`
+	U     int64      `json:"u_ms"`
+	Lo    Millis     `json:"lo"`
+	Hi    Millis     `json:"hi"`
+	TEff  Millis     `json:"t_eff"`
+	Class ClockClass `json:"clock_class"`
+}
+
+// MarshalJSONTo writes the points in time as RFC 3339 and u_ms as a number.
+func (s Stamp) MarshalJSONTo(enc *jsontext.Encoder) error {
+	return json.MarshalEncode(enc, stampJSON{s.Wall, s.T, int64(s.U), s.Lo, s.Hi, s.TEff, s.Class})
+}
+
+// UnmarshalJSONFrom reads what MarshalJSONTo writes.
+func (s *Stamp) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	var j stampJSON
+	if err := json.UnmarshalDecode(dec, &j); err != nil {
+		return err
+	}
+	*s = Stamp{j.Wall, j.T, Millis(j.U), j.Lo, j.Hi, j.TEff, j.Class}
+	return nil
 }
