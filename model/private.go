@@ -1,6 +1,10 @@
 package model
 
-import "log/slog"
+import (
+	"fmt"
+	"io"
+	"log/slog"
+)
 
 // Private is text about a person (identity number, name, free text). Printing or logging
 // it gives a fixed placeholder; Reveal is the one way to the content, so that a search for
@@ -15,8 +19,9 @@ func (p Private) Reveal() string { return string(p) }
 // String returns a placeholder.
 func (p Private) String() string { return redacted }
 
-// GoString returns a placeholder (%#v).
-func (p Private) GoString() string { return redacted }
+// Format returns a placeholder for every verb. Package fmt does not ask methods of
+// unexported fields, so a struct that holds a Private must export the field.
+func (p Private) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 
 // LogValue returns a placeholder.
 func (p Private) LogValue() slog.Value { return slog.StringValue(redacted) }

@@ -149,7 +149,14 @@ type Device struct {
 	Reason   string         `json:"reason,omitempty"` // of the revocation
 }
 
-// Contact diary of a device: what it said and what we saw at its last contact.
+// DeviceKey finds a device by the thumbprint of its key: one key is enrolled once.
+type DeviceKey struct {
+	JKT    string         `json:"jkt"`
+	Device model.DeviceID `json:"device"`
+}
+
+// Diary is the contact diary: what it said and what we
+// saw at its last contact.
 type Diary struct {
 	Device    model.DeviceID `json:"device"`
 	At        model.Millis   `json:"at"`
@@ -229,6 +236,18 @@ type QuarantineItem struct {
 	Received model.Millis   `json:"received"`
 }
 
+// QuarantineRef finds a quarantined entry by its id.
+type QuarantineRef struct {
+	ID       model.EntryID `json:"id"`
+	Position int64         `json:"position"`
+}
+
+// OpenQuarantine is the queue: open items of a device, in order.
+type OpenQuarantine struct {
+	Device   model.DeviceID `json:"device"`
+	Position int64          `json:"position"`
+}
+
 // Finding is a rule that a person's merged record breaks now.
 type Finding struct {
 	Rule     string         `json:"rule"`     // "R49"
@@ -297,6 +316,8 @@ func (OrgUnit) DocKind() Kind        { return "org-unit" }
 func (d OrgUnit) DocKey() string     { return d.ID }
 func (Device) DocKind() Kind         { return "device" }
 func (d Device) DocKey() string      { return d.ID.String() }
+func (DeviceKey) DocKind() Kind      { return "device-key" }
+func (d DeviceKey) DocKey() string   { return d.JKT }
 func (Diary) DocKind() Kind          { return "diary" }
 func (d Diary) DocKey() string       { return d.Device.String() }
 func (Invite) DocKind() Kind         { return "invite" }
@@ -314,6 +335,10 @@ func (OpenReview) DocKind() Kind        { return "open-review" }
 func (d OpenReview) DocKey() string     { return PositionKey(d.Opened) + " " + d.ID }
 func (QuarantineItem) DocKind() Kind    { return "quarantine" }
 func (d QuarantineItem) DocKey() string { return PositionKey(d.Position) }
+func (QuarantineRef) DocKind() Kind     { return "quarantine-ref" }
+func (d QuarantineRef) DocKey() string  { return d.ID.String() }
+func (OpenQuarantine) DocKind() Kind    { return "open-quarantine" }
+func (d OpenQuarantine) DocKey() string { return d.Device.String() + " " + PositionKey(d.Position) }
 func (Finding) DocKind() Kind           { return "finding" }
 
 // DocKey puts a person's findings together.

@@ -1,0 +1,92 @@
+package sync
+
+import (
+	"crypto/ed25519"
+	"crypto/sha256"
+	"fmt"
+
+	"github.com/go-json-experiment/json"
+	"github.com/google/uuid"
+
+	"flette/internal/jwk"
+	"flette/model"
+	"flette/store"
+)
+
+// desk is the tenant's review desk: the device whose key signs what supervisors do through
+// the api, so that a decision is an entry like any other, under a signature like any other.
+type desk struct {
+	key    ed25519.PrivateKey
+	public jwk.PublicKey
+	id     model.DeviceID
+	header []byte
+}
+
+func newDesk(key ed25519.PrivateKey) (*desk, error) {
+	public, err := jwk.New(key.Public().(ed25519.PublicKey))
+	if err != nil {
+		return nil, fmt.Errorf("desk key: %w", err)
+	}
+	sum := sha256.Sum256([]byte("flette/desk/1\n" + public.Thumbprint()))
+	var id uuid.UUID
+	copy(id[:], sum[:16])
+	id[6], id[8] = id[6]&0x0f|0x80, id[8]&0x3f|0x80
+	d := &desk{key: key, public: public, id: model.DeviceID(id)}
+	d.header = fmt.Appendf(nil, `{"alg":"EdDSA","kid":"%s","typ":"%s"}`, d.id, model.EntryType)
+	return d, nil
+}
+
+func (d *desk) device(now model.Millis) store.Device {
+	return store.Device{
+		ID: d.id, Label: "review desk", Kind: KindDesk, Alg: d.public.Alg(), Key: []byte(d.public.String()),
+		JKT: d.public.Thumbprint(), State: DeviceActive, Enrolled: now,
+	}
+}
+
+// deskAct is what a person does through the api instead of a tablet.
+type deskAct struct {
+	person  model.PersonID
+	actor   model.ActorID
+	roles   model.Roles
+	act     model.Act
+	reason  *model.Reason
+	changes []model.Change
+}
+
+// sign makes the desk's next entry. It runs inside the update that applies it, so that the
+// desk's own chain has no gaps; signing is a function of the transaction alone (G6).
+func (e *Engine) deskSign(tx store.Tx, ts *tenantState, a deskAct, now model.Millis) (*candidate, error) {
+	tenant := tx.Tenant().ID
+	chain, err := tx.Chain(ts.desk.id)
+	if err != nil {
+		return nil, err
+	}
+	lease, err := e.newLease(tenant, ts.keys, model.Lease{
+		Device: ts.desk.id, Actor: a.actor, Roles: a.roles, IssuedAt: now, ExpiresAt: now + minute,
+	})
+	if err != nil {
+		return nil, err
+	}
+	entry := model.Entry{
+		V: model.ContractVersion, Tenant: tenant, Device: ts.desk.id, Seq: chain.Last + 1,
+		Actor: a.actor, Lease: lease.ID, Clock: model.ClockMonotonic, Wall: now,
+		Person: a.person, Act: a.act, Reason: a.reason, Changes: a.changes,
+	}
+	if chain.Last > 0 {
+		entry.Prev = chain.LastID.String()
+	}
+	payload, err := json.Marshal(entry)
+	if err != nil {
+		return nil, err
+	}
+	j := &model.JWS{Alg: model.AlgEdDSA, Device: ts.desk.id, Header: ts.desk.header, Payload: payload}
+	input := j.SigningInput()
+	j.ID = model.NewEntryID(input)
+	j.Signature = ed25519.Sign(ts.desk.key, input)
+	// What the desk signs passes the same decoder as what a tablet signs.
+	decoded, err := model.DecodeEntry(payload)
+	if err != nil {
+		return nil, err
+	}
+	return &candidate{jws: j, entry: decoded, device: ts.desk.device(now), leaseOK: true, lease: lease}, nil
+}

@@ -1,0 +1,315 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"flette/conflict"
+	"flette/model"
+	"flette/store"
+)
+
+// PushRequest is one batch. The api has authenticated Device.
+type PushRequest struct {
+	Tenant     model.TenantID
+	Device     model.DeviceID
+	Actor      model.ActorID
+	Entries    [][]byte // compact JWS, in the order they were signed
+	Checkpoint string   // newest checkpoint the tablet holds, "" for none
+	Diary      *store.Diary
+}
+
+// Result is the judgement of one entry.
+type Result struct {
+	ID        model.EntryID // zero when the bytes are no JWS
+	Outcome   string        // "applied", "conflict", "duplicate", "quarantined" or "refused"
+	First     string        // duplicate: the first outcome
+	Position  int64         // -1 when refused
+	Problem   *model.Problem
+	Stamp     *model.Stamp
+	Conflicts []Clash
+}
+
+// Clash is an open review on a unit that the entry set, and what the entry clashes with.
+type Clash struct {
+	Review  string
+	Unit    model.Unit
+	Class   model.Class
+	Against []model.EntryID
+}
+
+// Outcomes beside those of package store.
+const (
+	OutcomeDuplicate = "duplicate"
+	OutcomeRefused   = "refused"
+)
+
+// PushResult answers a batch.
+type PushResult struct {
+	Epoch      string
+	Checkpoint []byte
+	Results    []Result
+}
+
+// Push judges every entry of a batch and makes the accepted ones durable in one update.
+// Errors: *RewoundError and ErrBadCheckpoint before anything is stored; errors of the store.
+func (e *Engine) Push(ctx context.Context, r PushRequest) (*PushResult, error) {
+	ts, err := e.tenant(r.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	received := e.o.Now()
+	var cs []*candidate
+	out := &PushResult{}
+	err = e.st.View(ctx, r.Tenant, func(v store.View) error {
+		out.Epoch = v.Tenant().Epoch
+		if err := ts.checkCheckpoint(v, r.Checkpoint); err != nil {
+			return err
+		}
+		cs, err = e.admit(v, ts, r.Entries, received)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	persons := make([]model.PersonID, 0, 8)
+	for _, c := range cs {
+		if c.entry != nil && !slices.Contains(persons, c.entry.Person) {
+			persons = append(persons, c.entry.Person)
+		}
+	}
+	commit, err := e.st.Update(ctx, r.Tenant, persons, func(tx store.Tx) error {
+		out.Results = make([]Result, len(cs))
+		b := &batch{e: e, ts: ts, tx: tx, received: received}
+		for i := range cs {
+			c := *cs[i] // a copy: this function may run again (G6)
+			if err := b.take(&c, &out.Results[i]); err != nil {
+				return err
+			}
+		}
+		if err := b.finish(); err != nil {
+			return err
+		}
+		if r.Diary != nil {
+			d := *r.Diary
+			d.Device, d.Actor, d.At = r.Device, r.Actor, received
+			return store.Put(tx, d)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	out.Checkpoint = commit.Checkpoint
+	ts.issued.add(string(commit.Checkpoint))
+	ts.news.tell()
+	return out, nil
+}
+
+// batch is the work of one update.
+type batch struct {
+	e        *Engine
+	ts       *tenantState
+	tx       store.Tx
+	received model.Millis
+	chains   map[model.DeviceID]*store.Chain
+	touched  map[model.PersonID][]model.Unit
+	persons  map[model.PersonID]bool // known persons
+	scopes   map[model.ActorID]*scope
+}
+
+// take judges one candidate inside the update: duplicate, fork, scope, merge.
+func (b *batch) take(c *candidate, res *Result) error {
+	res.Position = -1
+	if c.jws != nil {
+		res.ID = c.jws.ID
+	}
+	if c.refused != nil {
+		res.Outcome, res.Problem = OutcomeRefused, c.refused
+		return nil
+	}
+	known, err := b.duplicate(c, res)
+	if known || err != nil {
+		return err
+	}
+	if c.entry != nil {
+		if err := b.chain(c); err != nil {
+			return err
+		}
+		if c.problem == nil {
+			if c.problem, err = b.scope(c); err != nil {
+				return err
+			}
+		}
+	}
+	return b.apply(c, res)
+}
+
+// duplicate answers an entry that is known already with its first outcome (S2).
+func (b *batch) duplicate(c *candidate, res *Result) (bool, error) {
+	person := model.PersonID{}
+	if c.entry != nil {
+		person = c.entry.Person
+	}
+	at, err := b.tx.EntryPosition(person, c.jws.ID)
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	l, err := b.tx.Entry(at)
+	if err != nil {
+		return false, err
+	}
+	res.Outcome, res.First, res.Position = OutcomeDuplicate, l.Outcome.String(), at
+	res.Stamp = &l.Stamp
+	if l.Outcome == store.Quarantined {
+		item, err := store.Get[store.QuarantineItem](b.tx, store.PositionKey(at))
+		if err != nil {
+			return false, err
+		}
+		res.Problem = &model.Problem{Code: item.Code, Pointer: item.Pointer, Detail: item.Detail, Rule: item.Rule}
+		return true, nil
+	}
+	for i := range c.entry.Changes {
+		u := c.entry.Changes[i].Unit
+		s, err := b.tx.Unit(person, u)
+		if err != nil {
+			return false, err
+		}
+		if s != nil && s.Class.NeedsReview() {
+			res.Conflicts = append(res.Conflicts, clashOf(person, s, c.jws.ID))
+		}
+	}
+	return true, nil
+}
+
+// chain follows the device's seq and prev; it detects, and only a fork has a consequence.
+func (b *batch) chain(c *candidate) error {
+	ch := b.chains[c.jws.Device]
+	if ch == nil {
+		stored, err := b.tx.Chain(c.jws.Device)
+		if err != nil {
+			return err
+		}
+		ch = &stored
+		if b.chains == nil {
+			b.chains = map[model.DeviceID]*store.Chain{}
+		}
+		b.chains[c.jws.Device] = ch
+	}
+	seq := c.entry.Seq
+	if c.entry.Device != c.jws.Device {
+		return nil // its seq belongs to no chain of ours
+	}
+	if seq <= ch.Last && !inGap(ch.Missing, seq) {
+		others, err := b.tx.DeviceEntries(c.jws.Device, seq)
+		if err != nil {
+			return err
+		}
+		if len(others) > 0 {
+			ch.Forked = true
+			c.quarantine(model.Problemf(CodeSeqFork, "/seq", "another entry of this device has the same seq: the tablet was cloned or restored; enrol it anew"))
+			return nil
+		}
+	}
+	if ch.Forked {
+		c.quarantine(model.Problemf(CodeDeviceForked, "/seq", "the device has forked before; enrol it anew and release what is right"))
+	}
+	return b.link(c, ch)
+}
+
+// link checks prev against what we hold and notes gaps.
+func (b *batch) link(c *candidate, ch *store.Chain) error {
+	return linkChain(ch, c.entry.Seq, c.jws.ID, c.entry.Prev, func(seq int64) (model.EntryID, bool, error) {
+		at, err := b.tx.DeviceEntries(c.jws.Device, seq)
+		if err != nil || len(at) == 0 {
+			return model.EntryID{}, false, err
+		}
+		l, err := b.tx.Entry(at[0])
+		if err != nil {
+			return model.EntryID{}, false, err
+		}
+		return l.ID, true, nil
+	})
+}
+
+// linkChain adds an entry to a chain. idAt gives the entry first received with a seq.
+func linkChain(ch *store.Chain, seq int64, id model.EntryID, prev string, idAt func(int64) (model.EntryID, bool, error)) error {
+	switch {
+	case seq == ch.Last+1:
+		if ch.Last > 0 && prev != ch.LastID.String() {
+			breakAt(ch, seq)
+		}
+	case seq > ch.Last+1:
+		ch.Missing = append(ch.Missing, store.Gap{From: ch.Last + 1, To: seq - 1})
+	default:
+		ch.Missing = fillGap(ch.Missing, seq)
+		before, ok, err := idAt(seq - 1)
+		if err != nil {
+			return err
+		}
+		if ok && prev != before.String() {
+			breakAt(ch, seq)
+		}
+	}
+	if seq > ch.Last {
+		ch.Last, ch.LastID = seq, id
+	}
+	return nil
+}
+
+func breakAt(ch *store.Chain, seq int64) {
+	if ch.Broken == 0 || seq < ch.Broken {
+		ch.Broken = seq
+	}
+}
+
+func inGap(gaps []store.Gap, seq int64) bool {
+	return slices.ContainsFunc(gaps, func(g store.Gap) bool { return g.From <= seq && seq <= g.To })
+}
+
+// fillGap removes seq from the gaps.
+func fillGap(gaps []store.Gap, seq int64) []store.Gap {
+	out := make([]store.Gap, 0, len(gaps)+1)
+	for _, g := range gaps {
+		if seq < g.From || seq > g.To {
+			out = append(out, g)
+			continue
+		}
+		if g.From < seq {
+			out = append(out, store.Gap{From: g.From, To: seq - 1})
+		}
+		if seq < g.To {
+			out = append(out, store.Gap{From: seq + 1, To: g.To})
+		}
+	}
+	return out
+}
+
+// finish writes what is kept once per update.
+func (b *batch) finish() error {
+	for id, ch := range b.chains {
+		if err := b.tx.PutChain(id, *ch); err != nil {
+			return err
+		}
+	}
+	for person, units := range b.touched {
+		if err := b.e.o.Rules(b.tx, person, units, b.received); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func clashOf(person model.PersonID, s *model.UnitState, own model.EntryID) Clash {
+	c := Clash{Review: conflict.ReviewID(person, s.Unit), Unit: s.Unit, Class: s.Class, Against: []model.EntryID{}}
+	for i := range s.Heads {
+		if s.Heads[i].ID != own {
+			c.Against = append(c.Against, s.Heads[i].ID)
+		}
+	}
+	return c
+}
