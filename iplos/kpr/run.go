@@ -1,0 +1,386 @@
+package kpr
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"flette/iplos"
+	"flette/model"
+	"flette/store"
+)
+
+// Errors of Run.
+var (
+	// ErrNothingToSend means that the register has everything; nothing was stored (K3).
+	ErrNothingToSend = errors.New("kpr: nothing to send")
+	errMoved         = errors.New("kpr: the ledger moved")
+)
+
+const (
+	// MaxLines is the number of notifications after which a message ends: the sealed file
+	// has to fit into one document of the store (store.MaxDocBytes). The next run goes on.
+	MaxLines = 4000
+	// maxExcluded is how many persons an extract lists; Counts has the whole number.
+	maxExcluded = 2000
+
+	personPage = 200
+	attempts   = 5
+	// reportingBegan is the first day of continuous reporting.
+	reportingBegan = "2021-01-01"
+)
+
+// ledgerLock is a person that nobody is: updates that name it are serialised (G1), so two
+// runs cannot both extend the chain.
+var ledgerLock = model.PersonID{'k', 'p', 'r', '-', 'l', 'e', 'd', 'g', 'e', 'r', 0, 0, 0, 0, 0, 1}
+
+// Options of Run, Preview and Resend.
+type Options struct {
+	Target  string       // Production or Test
+	Now     model.Millis // of the run: store.Extract.Created, and the default of To
+	By      string       // who runs it
+	Vendor  string       // leverandor
+	System  string       // navnEPJ
+	Version string       // versjonEPJ
+	From    string       // first day of reporting, "" for 2021-01-01
+	To      string       // last day of events, "" for the UTC date of Now
+	Types   []string     // service types on continuous reporting, nil for all valid ones
+	Max     int          // notifications in a message, 0 for MaxLines
+
+	// Open, Seal and Index are those of seal.Keys. Index hashes identities for the ledger
+	// (K7): after its key was changed every event would look corrected.
+	Open  func(sealed []byte, ad string) ([]byte, error)
+	Seal  func(plain []byte, ad string) ([]byte, error)
+	Index func(kind, value string) [32]byte
+}
+
+func (o Options) complete() (Options, error) {
+	if o.Target != Production && o.Target != Test {
+		return o, model.Problemf("kpr-target", "/target", "the target is %s or %s", Production, Test)
+	}
+	if o.Open == nil || o.Seal == nil || o.Index == nil {
+		return o, errors.New("kpr: Options needs Open, Seal and Index")
+	}
+	if o.From == "" {
+		o.From = reportingBegan
+	}
+	if o.To == "" {
+		// Oslo is ahead of UTC: an event of today is at worst held two hours too long.
+		o.To = o.Now.Time().Format(time.DateOnly)
+	}
+	if !realDate(o.From) || !realDate(o.To) || o.To < o.From {
+		return o, model.Problemf("kpr-period", "/period", "the period is two dates YYYY-MM-DD, the first not after the second")
+	}
+	if o.Max <= 0 || o.Max > MaxLines {
+		o.Max = MaxLines
+	}
+	return o, nil
+}
+
+// Run makes the next message of a tenant and target and stores its notifications, the
+// extract with the sealed file, and the chain's new end, all in one update. It returns the
+// extract and the file in clear. A message holds at most Options.Max notifications and ends
+// between two persons; call again until ErrNothingToSend.
+//
+// Errors: ErrNothingToSend; a *model.Problem with a code of Message.Check (the municipality
+// has to mend something), "kpr-message-invalid" (internal), "kpr-target", "kpr-period" or
+// "kpr-busy" (other runs went ahead all the time); errors of the store.
+//
+// It reads every person who has a service or was ever reported, person by person, in one
+// view. That is simple and right, also when units, numbers or the day change without any
+// entry; a run holds one person's record at a time and the lines of one message.
+func Run(ctx context.Context, st store.Store, tenant model.TenantID, opt Options) (store.Extract, []byte, error) {
+	opt, err := opt.complete()
+	if err != nil {
+		return store.Extract{}, nil, err
+	}
+	for range attempts {
+		d := draft{opt: opt}
+		if err := st.View(ctx, tenant, func(v store.View) error { return d.plan(ctx, v) }); err != nil {
+			return store.Extract{}, nil, err
+		}
+		extract, file, err := d.write(ctx)
+		if err != nil {
+			return store.Extract{}, nil, err
+		}
+		_, err = st.Update(ctx, tenant, []model.PersonID{ledgerLock}, func(tx store.Tx) error {
+			return d.store(tx, extract)
+		})
+		if err == nil {
+			return extract, file, nil
+		}
+		if !errors.Is(err, errMoved) {
+			return store.Extract{}, nil, err
+		}
+	}
+	return store.Extract{}, nil, model.Problemf("kpr-busy", "", "other extracts of the same target kept going ahead; try again")
+}
+
+// draft is a run before it is stored.
+type draft struct {
+	opt      Options
+	tenant   store.Tenant
+	position int64
+	at       model.Millis // notifikasjonTid
+	before   Head
+	after    Head
+	lines    []Line
+	excluded []store.Excluded
+	counts   map[string]int
+}
+
+func (d *draft) plan(ctx context.Context, v store.View) error {
+	d.tenant, d.position, d.at = v.Tenant(), v.Size(), v.Tenant().Created
+	d.counts = map[string]int{}
+	if d.position > 0 {
+		e, err := v.Entry(d.position - 1)
+		if err != nil {
+			return err
+		}
+		d.at = e.Stamp.Hi
+	}
+	var err error
+	if d.before, err = readHead(v, d.opt.Target); err != nil {
+		return err
+	}
+	d.after = d.before
+	d.after.Resume = model.PersonID{}
+	if err := d.scan(ctx, v, d.before.Resume); err != nil {
+		return err
+	}
+	if len(d.lines) == 0 && !d.before.Resume.IsZero() {
+		// The rest of the last round had nothing: begin a new round.
+		d.excluded, d.counts = nil, map[string]int{}
+		if err := d.scan(ctx, v, model.PersonID{}); err != nil {
+			return err
+		}
+	}
+	if len(d.lines) == 0 {
+		return ErrNothingToSend
+	}
+	return nil
+}
+
+func (d *draft) scan(ctx context.Context, v store.View, after model.PersonID) error {
+	return eachPerson(ctx, v, d.opt, after, func(o outcome) (bool, error) {
+		if o.excluded != nil {
+			d.counts["excluded"]++
+			if len(d.excluded) < maxExcluded {
+				d.excluded = append(d.excluded, *o.excluded)
+			}
+		}
+		for _, p := range o.pending {
+			// The extract's id depends on the lines, so write fills it in.
+			n := d.after.link(d.tenant.ID, p, d.at, "")
+			d.lines = append(d.lines, Line{n, o.bruker})
+			count(d.counts, p)
+		}
+		if len(o.pending) > 0 {
+			d.counts["persons"]++
+		}
+		if len(d.lines) >= d.opt.Max {
+			d.after.Resume = o.person
+			return false, nil
+		}
+		return true, nil
+	})
+}
+
+// count keeps the numbers that are compared with the register's own view (domain: receipts).
+func count(counts map[string]int, p Pending) {
+	counts[p.Status]++
+	counts[string(p.Event.Kind)]++
+	counts["type-"+p.Event.Type]++
+}
+
+func (d *draft) write(ctx context.Context) (store.Extract, []byte, error) {
+	first, last := &d.lines[0], &d.lines[len(d.lines)-1]
+	id := guid("flette/kpr/extract/1", string(d.tenant.ID), d.opt.Target, fmt.Sprint(first.Serial), first.GUID, last.GUID)
+	for i := range d.lines {
+		d.lines[i].Extract = id
+	}
+	file, err := render(ctx, d.tenant, d.opt, id, d.lines)
+	if err != nil {
+		return store.Extract{}, nil, err
+	}
+	sum := sha256.Sum256(file)
+	sealed, err := d.opt.Seal(file, extractAD(id))
+	if err != nil {
+		return store.Extract{}, nil, err
+	}
+	return store.Extract{
+		ID: id, Format: Format, Target: d.opt.Target, Position: d.position, From: first.Serial, To: last.Serial,
+		Created: d.opt.Now, By: d.opt.By, SHA256: hex.EncodeToString(sum[:]), Excluded: d.excluded, Counts: d.counts, File: sealed,
+	}, file, nil
+}
+
+// extractAD is the associated data under which an extract's file is sealed.
+func extractAD(id string) string { return "extract|" + id + "|1" }
+
+// render writes and checks a message (K4).
+func render(ctx context.Context, t store.Tenant, opt Options, localID string, lines []Line) ([]byte, error) {
+	m := Message{
+		Target: opt.Target, Vendor: opt.Vendor, System: opt.System, Version: opt.Version,
+		LocalID: localID, Kommune: t.Kommune, Contacts: t.Contacts, Lines: lines,
+	}
+	if err := m.Check(); err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	if err := m.Write(&b); err != nil {
+		return nil, err
+	}
+	if err := Validate(ctx, b.Bytes()); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+func (d *draft) store(tx store.Tx, extract store.Extract) error {
+	head, err := readHead(tx, d.opt.Target)
+	if err != nil {
+		return err
+	}
+	if head != d.before {
+		return errMoved
+	}
+	for i := range d.lines {
+		n := d.lines[i].Notification
+		if err := store.Put(tx, n); err != nil {
+			return err
+		}
+		if err := store.Put(tx, Newest(n)); err != nil {
+			return err
+		}
+	}
+	if err := store.Put(tx, d.after); err != nil {
+		return err
+	}
+	return store.Put(tx, extract)
+}
+
+func readHead(v store.View, target string) (Head, error) {
+	h, err := store.Get[Head](v, target)
+	if errors.Is(err, store.ErrNotFound) {
+		return Head{Target: target}, nil
+	}
+	return h, err
+}
+
+// outcome is what planning found for one person.
+type outcome struct {
+	person   model.PersonID
+	bruker   Bruker
+	pending  []Pending
+	excluded *store.Excluded
+	notices  []Notice
+}
+
+// eachPerson plans the persons after an id, in order of id, until fn returns false.
+func eachPerson(ctx context.Context, v store.View, opt Options, after model.PersonID, fn func(outcome) (bool, error)) error {
+	rules := Rules{From: opt.From, To: opt.To, Types: opt.Types, OrgNumber: orgNumbers(v)}
+	key := ""
+	if !after.IsZero() {
+		key = after.String()
+	}
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		page, err := store.List[store.Person](v, "", key, personPage)
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		for _, p := range page {
+			o, err := planPerson(v, p, opt, rules)
+			if err != nil {
+				return err
+			}
+			if more, err := fn(o); err != nil || !more {
+				return err
+			}
+		}
+		key = page[len(page)-1].DocKey()
+	}
+}
+
+func planPerson(v store.View, p store.Person, opt Options, rules Rules) (outcome, error) {
+	o := outcome{person: p.ID}
+	subject, err := readSubject(v, p.ID)
+	if err != nil {
+		return o, err
+	}
+	docs, err := store.List[Newest](v, newestPrefix(opt.Target, p.ID), "", 0)
+	if err != nil {
+		return o, err
+	}
+	newest := make([]store.Notification, len(docs))
+	for i, n := range docs {
+		newest[i] = store.Notification(n)
+	}
+	wanted := Desired(subject, rules)
+	o.notices = wanted.Notices
+	if len(wanted.Events) == 0 && len(newest) == 0 {
+		return o, nil
+	}
+	identity, err := openIdentity(p, opt)
+	if err != nil {
+		return o, err
+	}
+	o.bruker, o.excluded = Resolve(p, identity, opt.Target)
+	if o.excluded != nil {
+		if o.excluded.Code != codeTestPerson && o.excluded.Code != codeRealPerson {
+			return o, nil // K6
+		}
+		// Somebody who does not belong to this target: what was sent is withdrawn (R2).
+		o.bruker, wanted = withoutNumber(p, identity), Wanted{}
+	}
+	o.pending = Plan(newest, wanted, MarkOf(o.bruker, keyed(opt)))
+	return o, nil
+}
+
+func keyed(opt Options) func(string) string {
+	return func(s string) string {
+		sum := opt.Index("kpr-identity", s)
+		return hex.EncodeToString(sum[:16])
+	}
+}
+
+// orgNumbers looks numbers up in the organisation tree and remembers them: a tenant has few
+// units and dates repeat.
+func orgNumbers(v store.View) func(unit, date string) string {
+	type at struct{ unit, date string }
+	known := map[at]string{}
+	return func(unit, date string) string {
+		number, ok := known[at{unit, date}]
+		if !ok {
+			number, _, _ = iplos.OrgNumberAt(v, unit, date)
+			if len(known) > 100_000 {
+				clear(known)
+			}
+			known[at{unit, date}] = number
+		}
+		return number
+	}
+}
+
+func openIdentity(p store.Person, opt Options) (store.Identity, error) {
+	var id store.Identity
+	if len(p.Sealed) == 0 {
+		return id, nil
+	}
+	plain, err := opt.Open(p.Sealed, "person|"+p.ID.String()+"|1")
+	if err != nil {
+		return id, fmt.Errorf("kpr: identity of person %s: %w", p.ID, err)
+	}
+	if err := json.Unmarshal(plain, &id); err != nil {
+		return id, fmt.Errorf("kpr: identity of person %s is not readable", p.ID)
+	}
+	return id, nil
+}
