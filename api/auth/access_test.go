@@ -84,6 +84,8 @@ func TestWrongAccessTokens(t *testing.T) {
 	v, err := NewVerifier([]IssuerConfig{{
 		Issuer: testIssuer, Audience: testAudience, Algorithms: []string{"RS256", "EdDSA"}, Leeway: 5 * time.Second,
 		JWKS: jwks(jose.JSONWebKey{Key: &rsaKey.PublicKey, KeyID: "rsa", Algorithm: "RS256"},
+			jose.JSONWebKey{Key: &rsaKey.PublicKey, KeyID: "rsa-any"},
+			jose.JSONWebKey{Key: &rsaKey.PublicKey, KeyID: "rsa-pss", Algorithm: "PS256"},
 			jose.JSONWebKey{Key: edPriv.Public(), KeyID: "ed"}),
 	}})
 	if err != nil {
@@ -116,6 +118,9 @@ func TestWrongAccessTokens(t *testing.T) {
 		{"HS256 with the public key as DER", compose(head.with("alg", "HS256").text(), goodClaims().text(), hmacWith(der)), "wrong-alg"},
 		{"algorithm outside the list", header(head.with("alg", "PS256")), "wrong-alg"},
 		{"allowed algorithm, other key type", header(head.with("alg", "EdDSA")), "alg-key-mismatch"},
+		{"allowed algorithm, other type of an unpinned key", header(head.with("alg", "EdDSA").with("kid", "rsa-any")), "alg-key-mismatch"},
+		{"key pinned to another algorithm", header(head.with("kid", "rsa-pss")), "alg-key-mismatch"},
+		{"right, unpinned key", header(head.with("kid", "rsa-any")), ""},
 		{"embedded jwk", compose(object{"alg": "EdDSA", "typ": "at+jwt", "jwk": edJWK}.text(), goodClaims().text(), edKey(8).sign), "unknown-kid"},
 		{"embedded jwk beside a known kid", compose(object{"alg": "EdDSA", "typ": "at+jwt", "kid": "ed", "jwk": edJWK}.text(), goodClaims().text(), edKey(8).sign), "bad-signature"},
 		{"no kid", header(head.with("kid", nil)), "unknown-kid"},
@@ -152,6 +157,7 @@ func TestWrongAccessTokens(t *testing.T) {
 		{"roles an object", claims(goodClaims().with("roles", object{"nurse": true})), "bad-roles"},
 		{"HPR number with letters", claims(goodClaims().with("hpr_number", "12a")), "bad-hpr"},
 		{"confirmation we cannot check", claims(goodClaims().with("cnf", object{"x5t#S256": "AA"})), "bad-claims"},
+		{"two confirmations, one of which we cannot check", claims(goodClaims().with("cnf", object{"jkt": "x", "x5t#S256": "AA"})), "bad-claims"},
 		{"confirmation empty", claims(goodClaims().with("cnf", object{})), "bad-claims"},
 		{"confirmation null", raw(strings.Replace(goodClaims().text(), "{", `{"cnf":null,`, 1)), "bad-claims"},
 

@@ -176,6 +176,28 @@ func TestReplayMemoryIsBoundedAndFair(t *testing.T) {
 	}
 }
 
+// A8: keys that nobody has vouched for fill neither the memory of proofs nor that of headers.
+func TestStrangersDisplaceNobody(t *testing.T) {
+	v := newProofs(t)
+	for seed := range byte(50) {
+		k := edKey(100 + seed)
+		_, err := v.VerifyProof(k.proof(goodProof()), Want{"POST", pushURL, "", ""}, noon)
+		refused(t, err, nil, "")
+	}
+	if v.held.size != 0 || len(v.headers.young) != 0 || v.strangers.size != 50 {
+		t.Errorf("strangers hold %d proofs, %d headers and %d of their own", v.held.size, len(v.headers.young), v.strangers.size)
+	}
+	dev := edKey(1)
+	for i, pad := range []int{0, maxHeaderKept} {
+		head := dev.proofHeader().with("x-pad", strings.Repeat("x", pad)).text()
+		_, err := v.VerifyProof(compose(head, goodProof().text(), dev.sign), dev.want(), noon)
+		refused(t, err, nil, "")
+		if v.held.size != i+1 || len(v.headers.young) != 1 {
+			t.Errorf("pad %d: %d proofs and %d headers held", pad, v.held.size, len(v.headers.young))
+		}
+	}
+}
+
 func TestSameURL(t *testing.T) {
 	for _, tc := range []struct {
 		htu, want string

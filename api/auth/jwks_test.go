@@ -48,12 +48,14 @@ func (f *fakeIssuer) publish(seeds ...byte) {
 		keys = append(keys, jose.JSONWebKey{Key: edPrivate(s).Public().(ed25519.PublicKey), KeyID: fmt.Sprint(s)})
 	}
 	body := jwks(keys...)
-	f.serve(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(body) })
+	f.serve(func(w http.ResponseWriter, _ *http.Request) { write(w, string(body)) })
 }
 
 func (f *fakeIssuer) breakDown() {
 	f.serve(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) })
 }
+
+func write(w http.ResponseWriter, body string) { _, _ = w.Write([]byte(body)) }
 
 func (f *fakeIssuer) verifier(t *testing.T) *Verifier {
 	t.Helper()
@@ -132,16 +134,16 @@ func TestIssuerGarbage(t *testing.T) {
 	elsewhere := newFakeIssuer(t)
 	elsewhere.publish(1)
 	for name, answer := range map[string]http.HandlerFunc{
-		"not JSON": func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") },
+		"not JSON": func(w http.ResponseWriter, _ *http.Request) { write(w, "<html>") },
 		"too large": func(w http.ResponseWriter, _ *http.Request) {
-			fmt.Fprint(w, `{"keys":[],"x":"`, strings.Repeat("a", jwksMaxBytes), `"}`)
+			write(w, string(jwks(jose.JSONWebKey{Key: edPrivate(1).Public(), KeyID: "1"}))+strings.Repeat(" ", jwksMaxBytes))
 		},
 		"redirect": func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, elsewhere.URL, http.StatusFound)
 		},
 		"cut": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "1000")
-			fmt.Fprint(w, `{"keys":[`)
+			write(w, `{"keys":[`)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -168,7 +170,7 @@ func TestFirstFetchIsShared(t *testing.T) {
 	f.serve(func(w http.ResponseWriter, _ *http.Request) {
 		close(asked)
 		<-release
-		_, _ = w.Write(body)
+		write(w, string(body))
 	})
 	v := f.verifier(t)
 	ctx, cancel := context.WithCancel(background)

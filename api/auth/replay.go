@@ -37,8 +37,8 @@ func digestOf(parts ...string) (d digest) {
 	return d
 }
 
-func newReplays(max int) *replays {
-	return &replays{max: max, share: max/16 + 1, buckets: map[int64]*bucket{}}
+func newReplays(held int) *replays {
+	return &replays{max: held, share: held/16 + 1, buckets: map[int64]*bucket{}}
 }
 
 // use records (jkt, jti) until expires. It fails when the pair is remembered or the key has
