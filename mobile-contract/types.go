@@ -17,6 +17,11 @@ type Problem struct {
 	Pointer  string `json:"pointer,omitempty"`
 	Rule     string `json:"rule,omitempty"`
 	Retry    string `json:"retry"` // "never", "same", "fixed" or "later"
+
+	Current *ReviewView `json:"current,omitzero"` // precondition-failed: the review as it is now
+	Limits  *Limits     `json:"limits,omitzero"`  // too-large: what fits
+	Size    *int64      `json:"size,omitzero"`    // store-rewound: journal size the store can prove
+	Epoch   string      `json:"epoch,omitempty"`  // store-rewound, epoch-changed: the present one
 }
 
 // EnrolRequest: POST /v1/devices. Unauthenticated but for the one-time code.
