@@ -48,6 +48,7 @@ func (b *batch) apply(c *candidate, res *Result) error {
 	if err != nil {
 		return err
 	}
+	l.Position = at
 	res.Outcome, res.Position, res.Stamp = l.Outcome.String(), at, &l.Stamp
 	for i, s := range eff.after {
 		if err := b.tx.PutUnit(l.Person, s); err != nil {

@@ -147,7 +147,14 @@ func (p *puller) run() error {
 			return err
 		}
 	}
-	return p.changes()
+	if err := p.changes(); err != nil {
+		return err
+	}
+	// The caseload may have changed again since the move began.
+	held, _ := caseloadAt(p.events, p.c.held, p.c.heldAt)
+	want, _ := caseloadAt(p.events, p.v.Tenant().CaseloadSeq, p.now)
+	p.more = p.more || !slices.Equal(held, want)
+	return nil
 }
 
 // move sends the difference between the caseload that the tablet holds and the one it is to
@@ -167,7 +174,8 @@ func (p *puller) move() (bool, error) {
 			continue
 		}
 		if person != p.c.person {
-			if p.full() {
+			// The first person always fits: a page of removals alone would not move the cursor.
+			if p.full() && !p.c.person.IsZero() {
 				return false, nil
 			}
 			doc, err := store.Get[store.Person](p.v, person.String())
