@@ -1,0 +1,169 @@
+package bolt
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+
+	"go.etcd.io/bbolt"
+
+	"flette/store"
+)
+
+// Buckets of a tenant's file and their keys. Integers are big-endian, so byte order is
+// numeric order; keys start with what is read together, so that a batch touches few pages.
+const (
+	logTable    = iota // position -> log entry
+	devTable           // device, seq, position -> nothing
+	personTable        // person, position -> nothing
+	idsTable           // person, entry id -> position
+	unitTable          // person, unit path -> unit state
+	treeTable          // index -> tree hash
+	chainTable         // device -> chain
+	metaTable          // "tenant", "size", "checkpoint"
+	tableCount
+)
+
+var tableNames = [tableCount]string{"log", "dev", "person", "ids", "unit", "tree", "chain", "meta"}
+
+// fill says how full a page is left when it splits. Appended pages are never written again,
+// so they may be full; keys inside a prefix that only grows leave little room behind.
+var fill = [tableCount]float64{logTable: 1, treeTable: 1, devTable: 0.9, personTable: 0.9, idsTable: 0.6, unitTable: 0.7, chainTable: 0.7, metaTable: 0.5}
+
+// docBucket names the bucket of a kind of documents; it is created with the first document.
+func docBucket(kind store.Kind) string { return "doc/" + string(kind) }
+
+const docFill = 0.7
+
+var (
+	keyTenant     = []byte("tenant")
+	keySize       = []byte("size")
+	keyCheckpoint = []byte("checkpoint")
+)
+
+// sumBytes is the length of the CRC-32C in front of every stored value. The sum covers
+// bucket name, key and value, so a value that turns up under another key is damage too.
+const sumBytes = 4
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// table is one bucket inside one transaction.
+type table struct {
+	name   string
+	seed   uint32
+	bucket *bbolt.Bucket
+	cursor *bbolt.Cursor // for single reads; every Seek starts from the root again
+}
+
+func newTable(name string, b *bbolt.Bucket, fill float64) table {
+	b.FillPercent = fill
+	return table{name: name, seed: crc32.Update(0, castagnoli, []byte(name)), bucket: b, cursor: b.Cursor()}
+}
+
+func (tb *table) sum(key, value []byte) uint32 {
+	c := crc32.Update(crc32.Update(tb.seed, castagnoli, key), castagnoli, value)
+	// The length keeps "ab"+"c" apart from "a"+"bc".
+	return c ^ uint32(len(key))*0x9e3779b1
+}
+
+// seal fills in the checksum of a framed value: sumBytes of room, then the value.
+func (tb *table) seal(key, framed []byte) {
+	binary.BigEndian.PutUint32(framed, tb.sum(key, framed[sumBytes:]))
+}
+
+// open verifies a framed value and returns what it frames.
+func (tb *table) open(key, framed []byte) ([]byte, error) {
+	if len(framed) < sumBytes || binary.BigEndian.Uint32(framed) != tb.sum(key, framed[sumBytes:]) {
+		return nil, tb.corrupt(key, "")
+	}
+	return framed[sumBytes:], nil
+}
+
+// corrupt names where the damage is: bucket and key, never content.
+func (tb *table) corrupt(key []byte, detail any) error {
+	return fmt.Errorf("%w: bucket %s, key %x %v", store.ErrCorrupt, tb.name, key, detail)
+}
+
+// guard turns a panic of bbolt (it asserts on damaged pages) or a fault on mapped memory
+// (see debug.SetPanicOnFault) into an error.
+func (tb *table) guard(key []byte, err *error) {
+	if r := recover(); r != nil {
+		*err = tb.corrupt(key, r)
+	}
+}
+
+// get returns the value of a key, nil when there is none. It points into memory of the
+// transaction: decode or copy it before anything else.
+func (tb *table) get(key []byte) (value []byte, err error) {
+	defer tb.guard(key, &err)
+	k, framed := tb.cursor.Seek(key)
+	if !bytes.Equal(k, key) {
+		return nil, nil
+	}
+	return tb.open(k, framed)
+}
+
+// step moves a cursor to a key, or onwards when start is nil, and returns what it finds
+// there; a nil key at the end of the prefix.
+func (tb *table) step(c *bbolt.Cursor, start, prefix []byte) (k, value []byte, err error) {
+	defer tb.guard(start, &err)
+	var framed []byte
+	if start != nil {
+		k, framed = c.Seek(start)
+	} else {
+		k, framed = c.Next()
+	}
+	if k == nil || !bytes.HasPrefix(k, prefix) {
+		return nil, nil, nil
+	}
+	value, err = tb.open(k, framed)
+	return k, value, err
+}
+
+// last returns the greatest key, nil for an empty table.
+func (tb *table) last() (key []byte, err error) {
+	defer tb.guard(nil, &err)
+	key, _ = tb.cursor.Last()
+	return key, nil
+}
+
+func (tb *table) put(key, framed []byte) (err error) {
+	defer tb.guard(key, &err)
+	tb.seal(key, framed)
+	return tb.bucket.Put(key, framed)
+}
+
+func (tb *table) delete(key []byte) (err error) {
+	defer tb.guard(key, &err)
+	return tb.bucket.Delete(key)
+}
+
+// scan calls fn for every key from start on that has the prefix, until fn returns false.
+// fn may write: the cursor then finds its place anew.
+func (v *view) scan(tb *table, start, prefix []byte, fn func(key, value []byte) (bool, error)) error {
+	c := tb.bucket.Cursor()
+	var last []byte
+	k, value, err := tb.step(c, start, prefix)
+	for err == nil && k != nil {
+		writes := v.writes
+		last = append(append(last[:0], k...), 0)
+		more, err := fn(k, value)
+		if err != nil || !more {
+			return err
+		}
+		var from []byte
+		if v.writes != writes {
+			from = last
+		}
+		if k, value, err = tb.step(c, from, prefix); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+func appendInt(b []byte, n int64) []byte { return binary.BigEndian.AppendUint64(b, uint64(n)) }
+
+// lastInt reads the integer that ends a key or value.
+func lastInt(b []byte) int64 { return int64(binary.BigEndian.Uint64(b[len(b)-8:])) }
