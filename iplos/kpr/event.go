@@ -106,7 +106,7 @@ const (
 // and whether the event was left out or sent without the detail.
 type Notice struct {
 	Person    model.PersonID `json:"person"`
-	ServiceID string         `json:"service_id"`
+	ServiceID string         `json:"service_id,omitempty"` // "" for the person
 	Kind      Kind           `json:"kind,omitempty"` // "" for the whole service
 	Code      string         `json:"code"`
 	Rule      string         `json:"rule"`

@@ -59,6 +59,8 @@ func Resolve(p store.Person, id store.Identity, target string) (Bruker, *store.E
 	}
 	b := bruker(p)
 	switch {
+	case id.Number != "" && p.IDIssue != "":
+		return out("R2", p.IDIssue)
 	case id.Number == "" || p.IDType == typeOther:
 		birth, err := time.Parse(time.DateOnly, id.BirthDate)
 		if err != nil {
@@ -66,8 +68,6 @@ func Resolve(p store.Person, id store.Identity, target string) (Bruker, *store.E
 		}
 		b.FID, b.TypeID = birth.Format("020106"), typeOther
 		return b, nil
-	case p.IDIssue != "":
-		return out("R2", p.IDIssue)
 	case foreign[p.IDType]:
 		if checkText("", "", id.Number) != nil {
 			return out("R2", codeIDText)
@@ -84,6 +84,10 @@ func Resolve(p store.Person, id store.Identity, target string) (Bruker, *store.E
 	b.FID, b.TypeID = id.Number, number.KPRTypeID()
 	return b, nil
 }
+
+// givesID are the identity types by which the register finds a person. It takes the others
+// and reports them back as a defect.
+var givesID = map[string]bool{"1": true, "2": true, "10": true}
 
 // foreign are the identity types whose numbers have no form that we could check: passport,
 // Swedish, Danish, social security, insurance policy.

@@ -38,6 +38,7 @@ func TestResolve(t *testing.T) {
 		{"month + 40, production", store.Person{IDType: "3"}, store.Identity{Number: monthH}, Production, "3 " + monthH},
 		{"month + 40 that import found wanting", store.Person{IDType: "3", IDIssue: "id-not-reportable"}, store.Identity{Number: monthH}, Production, "R2 id-not-reportable"},
 		{"R2 wrong digit, production", store.Person{IDType: "1", IDIssue: "id-checksum"}, store.Identity{Number: badFNR, BirthDate: born}, Production, "R2 id-checksum"},
+		{"R2 wrong digit as import files it", store.Person{IDType: "9", IDIssue: "id-checksum"}, store.Identity{Number: badFNR, BirthDate: born}, Production, "R2 id-checksum"},
 		{"R2 wrong digit that import did not see", store.Person{IDType: "1"}, store.Identity{Number: badFNR, BirthDate: born}, Production, "R2 id-checksum"},
 		{"R2 wrong length", store.Person{IDType: "1"}, store.Identity{Number: "123"}, Production, "R2 id-length"},
 		{"no number: date of birth, type 9", store.Person{IDType: "9"}, store.Identity{BirthDate: born}, Production, "9 170558"},

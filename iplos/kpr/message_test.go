@@ -208,6 +208,11 @@ func official(t *testing.T) func(file []byte) error {
 	if _, err := os.Stat(filepath.Join(dir, "XPR(ipl).xsd")); err != nil {
 		t.Skip("skipped: not found: the official schema")
 	}
+	return xmllint(t, dir, "XPR(ipl).xsd")
+}
+
+func xmllint(t *testing.T, dir, schema string) func(file []byte) error {
+	t.Helper()
 	lint, err := exec.LookPath("xmllint")
 	if err != nil {
 		t.Skip("skipped: not found: xmllint")
@@ -217,7 +222,7 @@ func official(t *testing.T) func(file []byte) error {
 		if err := os.WriteFile(name, file, 0o600); err != nil {
 			return err
 		}
-		cmd := exec.Command(lint, "--nonet", "--noout", "--schema", "XPR(ipl).xsd", name)
+		cmd := exec.Command(lint, "--nonet", "--noout", "--schema", schema, name)
 		cmd.Dir = dir
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("%w: %s", err, out)
@@ -346,6 +351,31 @@ func TestOfficialSchemaRefuses(t *testing.T) {
 				t.Error("accepted")
 			}
 		})
+	}
+}
+
+// TestEnginesAgreeOnOurSchema reads our schema with two engines: what one of them
+// misunderstands shows.
+func TestEnginesAgreeOnOurSchema(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "own.xsd"), Schema(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	lint := xmllint(t, dir, "own.xsd")
+	engine, err := schema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := written(t, everyKind())
+	files := map[string][]byte{"unchanged": good}
+	for _, c := range mutations {
+		files[c.name] = mutate(t, good, c.old, c.new)
+	}
+	for name, file := range files {
+		ours, theirs := engine.Validate(context.Background(), bytes.NewReader(file)), lint(file)
+		if (ours == nil) != (theirs == nil) {
+			t.Errorf("%s: in process %v; xmllint %v", name, ours, theirs)
+		}
 	}
 }
 
