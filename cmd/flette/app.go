@@ -1,0 +1,255 @@
+package main
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	gosync "sync"
+	"time"
+
+	"flette/api/auth"
+	"flette/internal/seal"
+	"flette/iplos"
+	"flette/iplos/kpr"
+	"flette/model"
+	"flette/store"
+	"flette/store/bolt"
+	"flette/sync"
+)
+
+// app is everything below the api, opened on one data folder. This file is the only place
+// that picks a driver.
+//
+//	DIR/tenants/<tenant>.db    the store
+//	DIR/keys/<tenant>.keys     the tenant's secrets, unless --keys names another folder
+//	DIR/admin.sock             the running server's door for the command line
+type app struct {
+	dir    string
+	keyDir string
+	store  *bolt.Store
+	engine *sync.Engine
+	log    *slog.Logger
+	now    func() time.Time
+
+	mu    gosync.Mutex
+	keys  map[model.TenantID]*seal.Keys
+	rules map[model.TenantID]*iplos.Engine
+}
+
+type appOptions struct {
+	Dir      string
+	Keys     string // folder of key files; DIR/keys when ""
+	ReadOnly bool
+	Log      *slog.Logger
+	Now      func() time.Time // time.Now when nil
+	Workers  int
+	NoGroup  bool
+}
+
+// openApp opens the store and builds the engine. The folder is made when it is not there,
+// unless it is opened read-only.
+func openApp(o appOptions) (*app, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Keys == "" {
+		o.Keys = filepath.Join(o.Dir, "keys")
+	}
+	if o.ReadOnly {
+		if _, err := os.Stat(filepath.Join(o.Dir, "tenants")); err != nil {
+			return nil, fmt.Errorf("%s holds no Flette store (there is no folder tenants in it)", o.Dir)
+		}
+	} else if err := errors.Join(os.MkdirAll(o.Dir, 0o700), os.MkdirAll(o.Keys, 0o700)); err != nil {
+		return nil, err
+	}
+	st, err := bolt.Open(o.Dir, bolt.Options{ReadOnly: o.ReadOnly, NoGrouping: o.NoGroup})
+	if err != nil {
+		return nil, err
+	}
+	a := &app{
+		dir: o.Dir, keyDir: o.Keys, store: st, log: o.Log, now: o.Now,
+		keys: map[model.TenantID]*seal.Keys{}, rules: map[model.TenantID]*iplos.Engine{},
+	}
+	a.engine, err = sync.New(sync.Options{
+		Store: st,
+		Keys:  func(t model.TenantID) (sync.Keys, error) { return a.tenantKeys(t) },
+		Rules: a.applyRules,
+		Now:   func() model.Millis { return model.MillisOf(a.now()) },
+		Rand:  rand.Reader, Log: o.Log, Workers: o.Workers,
+	})
+	if err != nil {
+		return nil, errors.Join(err, st.Close())
+	}
+	return a, nil
+}
+
+// Close closes the store.
+func (a *app) Close() error { return a.store.Close() }
+
+func (a *app) keyFile(t model.TenantID) string { return filepath.Join(a.keyDir, string(t)+".keys") }
+
+// tenantKeys loads a tenant's key file once.
+func (a *app) tenantKeys(t model.TenantID) (*seal.Keys, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if k, ok := a.keys[t]; ok {
+		return k, nil
+	}
+	k, err := seal.Load(a.keyFile(t), t)
+	if err != nil {
+		return nil, err
+	}
+	a.keys[t] = k
+	return k, nil
+}
+
+// tenantRules is the tenant's rule engine; it opens birth dates, so it is per tenant.
+func (a *app) tenantRules(t model.TenantID) *iplos.Engine {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	r, ok := a.rules[t]
+	if !ok {
+		r = iplos.New(iplos.Settings{BirthDate: func(p store.Person) string {
+			who, err := a.engine.Identity(t, &p)
+			if err != nil {
+				return ""
+			}
+			return who.BirthDate
+		}})
+		a.rules[t] = r
+	}
+	return r
+}
+
+func (a *app) applyRules(tx store.Tx, person model.PersonID, touched []model.Unit, at model.Millis) error {
+	return a.tenantRules(tx.Tenant().ID).Apply(tx, person, touched, at)
+}
+
+// createTenant makes the key file, then the store. A key file that is there already is kept:
+// it belongs to a tenant whose store was lost, and only it can open the backups.
+func (a *app) createTenant(ctx context.Context, t store.Tenant) error {
+	if _, err := os.Stat(a.keyFile(t.ID)); errors.Is(err, os.ErrNotExist) {
+		k, err := seal.Generate(t.ID)
+		if err != nil {
+			return err
+		}
+		if err := k.Save(a.keyFile(t.ID)); err != nil {
+			return err
+		}
+	}
+	return a.engine.CreateTenant(ctx, t)
+}
+
+// checks are what verify compares beside the engine's own tables.
+func (a *app) checks(t model.TenantID) sync.Checks {
+	return sync.Checks{
+		Person: a.tenantRules(t).Verify,
+		Tenant: func(v store.View) ([]string, error) {
+			times, err := iplos.VerifyTimeIndex(v)
+			if err != nil {
+				return nil, err
+			}
+			ledger, err := kpr.VerifyLedger(v)
+			return append(times, ledger...), err
+		},
+	}
+}
+
+// Issuer and audience of the server's own access tokens. Each tenant is an issuer of its
+// own, so that one tenant's key can never speak for another.
+const audience = "flette"
+
+func ownIssuer(t model.TenantID) string { return "flette/" + string(t) }
+
+// issuers configures the verifier for the own tokens of every tenant.
+func (a *app) issuers(ctx context.Context) ([]auth.IssuerConfig, error) {
+	tenants, err := a.store.Tenants(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []auth.IssuerConfig
+	for _, t := range tenants {
+		k, err := a.tenantKeys(t)
+		if err != nil {
+			return nil, err
+		}
+		kid, key := k.TokenKey()
+		c, err := auth.OwnIssuer(ownIssuer(t), audience, map[string]ed25519.PublicKey{kid: key.Public().(ed25519.PublicKey)})
+		if err != nil {
+			return nil, err
+		}
+		c.Require = map[string]string{"tenant": string(t)}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
+// userToken issues a break-glass access token from the server's own issuer.
+func (a *app) userToken(t model.TenantID, actor model.ActorID, roles model.Roles, name string, life time.Duration) (string, error) {
+	k, err := a.tenantKeys(t)
+	if err != nil {
+		return "", err
+	}
+	kid, key := k.TokenKey()
+	now := a.now()
+	return auth.Issue(kid, key, auth.AccessClaims{
+		Issuer: ownIssuer(t), Audience: audience, Subject: actor, Tenant: t, Roles: roles,
+		Name: model.Private(name), IssuedAt: now, ExpiresAt: now.Add(life),
+	})
+}
+
+// kprOptions are the options of every run of the extract.
+func (a *app) kprOptions(t model.TenantID, target, by string) (kpr.Options, error) {
+	k, err := a.tenantKeys(t)
+	if err != nil {
+		return kpr.Options{}, err
+	}
+	return kpr.Options{
+		Target: target, Now: model.MillisOf(a.now()), By: by, Vendor: "Flette", System: "Flette", Version: version(),
+		Open: k.Open, Seal: k.Seal, Index: k.Index,
+	}, nil
+}
+
+// Run produces the next KPR message (api.Extracts).
+func (a *app) Run(ctx context.Context, t model.TenantID, target, by string) (store.Extract, error) {
+	o, err := a.kprOptions(t, target, by)
+	if err != nil {
+		return store.Extract{}, err
+	}
+	x, _, err := kpr.Run(ctx, a.store, t, o)
+	return x, err
+}
+
+// Resend writes notifications of the ledger again (api.Extracts).
+func (a *app) Resend(ctx context.Context, t model.TenantID, target, by string, sel kpr.Selection) ([]byte, error) {
+	o, err := a.kprOptions(t, target, by)
+	if err != nil {
+		return nil, err
+	}
+	return kpr.Resend(ctx, a.store, t, o, sel)
+}
+
+// File opens the sealed file of an extract (api.Extracts). store.ErrNotFound.
+func (a *app) File(ctx context.Context, t model.TenantID, id string) ([]byte, error) {
+	k, err := a.tenantKeys(t)
+	if err != nil {
+		return nil, err
+	}
+	var x store.Extract
+	err = a.store.View(ctx, t, func(v store.View) error {
+		x, err = store.Get[store.Extract](v, id)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return k.Open(x.File, "extract|"+id+"|1")
+}
