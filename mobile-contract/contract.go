@@ -4,6 +4,7 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"strings"
 	"sync"
 
 	"github.com/go-json-experiment/json"
@@ -75,17 +76,24 @@ var wireShapes = sync.OnceValues(func() (map[string]jsontext.Value, error) {
 	return doc.Components.Schemas, err
 })
 
-// Vector is one signed example and what must become of it.
+// Vector is one signed example and what must become of it. The classes hold for a server of
+// tenant "testvik" where the keys are enrolled under the key ids, the person is in the
+// caseload, the lease is known and the actor has every role; what a class depends on beyond
+// that is in the vector itself.
 type Vector struct {
 	Name    string         `json:"name"`
-	Comment string         `json:"comment"`
+	Comment string         `json:"comment,omitempty"`
 	Class   string         `json:"class"`             // "applied", "duplicate", "quarantined" or "refused"
 	Code    string         `json:"code,omitempty"`    // of quarantined and refused
-	Key     jsontext.Value `json:"key,omitzero"`      // public JWK of the device; absent when it is not enrolled
-	JWS     string         `json:"jws"`               // as sent; may hold bytes that no JSON parser should see
-	ID      string         `json:"id,omitempty"`      // entry id, when the bytes are a JWS
 	Repeats string         `json:"repeats,omitempty"` // duplicate: name of the vector that came first
+	Key     jsontext.Value `json:"key,omitzero"`      // public JWK of the device; absent when it is not enrolled
+	ID      string         `json:"id,omitempty"`      // entry id, when the bytes have one
+	JWS     string         `json:"jws"`
+	Times   int            `json:"times,omitempty"` // the bytes are JWS this many times over; 0 means once
 }
+
+// Bytes gives what a tablet sends.
+func (v Vector) Bytes() string { return strings.Repeat(v.JWS, max(1, v.Times)) }
 
 // Vectors returns the signed examples, in the order in which a server receives them.
 func Vectors() ([]Vector, error) {

@@ -1,0 +1,14 @@
+// Package client is the tablet's side of the mobile contract, complete: keys, enrolment,
+// leases and DPoP, the signed outbox, push and pull, and the calls of a supervisor's desk.
+// The demo, the load driver and the tests use it, and a vendor can read it as the reference.
+//
+// Start with [New] and [Tablet.Enrol], then [Tablet.Login] once a day, [Tablet.Sign] as often
+// as there is something to register (no network needed), [Tablet.Push] and [Tablet.Pull]
+// when there is one. [API] makes the plain calls of people at a desk.
+//
+// What a tablet promises is numbered in openapi.yaml: T1 to T10. The code that keeps a
+// promise cites its number.
+//
+// Time is injected: Wall may be hours wrong, Mono only counts. The package reads no clock
+// and sleeps only through Config.Sleep.
+package client
