@@ -75,8 +75,18 @@ func (s scope) answers(r *Rule, unit model.Unit) bool {
 
 // Evaluate says which findings to store and which to remove after the units touched
 // changed (nil for the person document). Findings that hold already keep Since and Position.
+// Overlaps (R94) are not among them: they stand on several persons, see Apply.
 func (e *Engine) Evaluate(v store.View, person model.PersonID, touched []model.Unit, at model.Millis) (add, remove []store.Finding, err error) {
-	return e.evaluate(v, person, scope{touched: touched}, at)
+	return e.evaluate(v, person, scope{touched: distinct(touched)}, at)
+}
+
+// distinct drops repeated units: one unit may be changed by several entries of a batch. nil
+// stays nil.
+func distinct(units []model.Unit) []model.Unit {
+	if units == nil {
+		return nil
+	}
+	return slices.Compact(slices.Sorted(slices.Values(units)))
 }
 
 func (e *Engine) evaluate(v store.View, person model.PersonID, s scope, at model.Millis) (add, remove []store.Finding, err error) {
@@ -175,7 +185,8 @@ func storedRule(id string) *Rule {
 	return nil
 }
 
-// Apply is the engine's [Func].
+// Apply is the engine's [Func]. It writes findings, also on the other persons whose visits
+// overlap a touched one (R94), and the time index.
 func (e *Engine) Apply(tx store.Tx, person model.PersonID, touched []model.Unit, at model.Millis) error {
 	if touched != nil && len(touched) == 0 {
 		return nil
@@ -194,7 +205,7 @@ func (e *Engine) Apply(tx store.Tx, person model.PersonID, touched []model.Unit,
 			return err
 		}
 	}
-	for _, u := range touched {
+	for _, u := range distinct(touched) {
 		if u.Section() == timeSection {
 			if err := e.indexTime(tx, person, u, at); err != nil {
 				return err

@@ -128,8 +128,11 @@ func r84(r *Record, p *report) {
 // assessedOn is the day that a registration speaks of: the one it names, else the day it
 // was signed.
 func assessedOn(head *model.Head) catalogue.Date {
-	if v := shown[catalogue.Score](head); v != nil && v.Assessed != "" {
-		return v.Assessed
+	// Nearly every score is bare and names no day.
+	if len(head.Value) > len(`{"score":1}`) {
+		if v := shown[catalogue.Score](head); v != nil && v.Assessed != "" {
+			return v.Assessed
+		}
 	}
 	return dateOf(head.Stamp.TEff)
 }

@@ -39,6 +39,7 @@ type caseHead struct {
 	Device string      `json:"device,omitzero"` // "desk"
 	Class  model.Class `json:"class,omitzero"`
 	NoSign bool        `json:"no_sign,omitzero"`
+	Hi     string      `json:"hi,omitzero"` // received, when later than signed
 }
 
 const signedAt = "2026-11-20T09:00:00.000Z"
@@ -128,6 +129,9 @@ func (c ruleCase) run(t *testing.T, rule string) {
 	if !slices.Equal(got, c.Want) {
 		t.Errorf("got  %v\nwant %v", got, c.Want)
 	}
+	for i := range rules {
+		readsOnlyItsSections(t, &rules[i], m, set)
+	}
 	// Full recomputation finds the same as the steps did, with and without birth dates.
 	for _, p := range []model.PersonID{alice, berit} {
 		for _, set := range []Settings{set, {}} {
@@ -136,6 +140,22 @@ func (c ruleCase) run(t *testing.T, rule string) {
 			if len(diff) > 0 {
 				t.Errorf("verify: %v", diff)
 			}
+		}
+	}
+}
+
+// A rule that reads a section it does not name is not evaluated when that section changes.
+func readsOnlyItsSections(t *testing.T, r *Rule, m *memory, set Settings) {
+	t.Helper()
+	if r.Person == nil {
+		return // rules about single units are given the unit
+	}
+	m.scanned = nil
+	rep := &report{rule: r, found: map[string]store.Finding{}}
+	r.Person(newRecord(m, alice, set, 0), rep)
+	for _, prefix := range m.scanned {
+		if section := strings.TrimSuffix(prefix, "/"); !r.reads(section) {
+			t.Errorf("%s reads %s without naming it", r.ID, section)
 		}
 	}
 }
@@ -155,6 +175,9 @@ func (c ruleCase) put(t *testing.T, m *memory, person model.PersonID, units map[
 		head := model.Head{
 			Act: model.ActRegister, Actor: "nurse-1", Device: pad, Value: units[path],
 			Stamp: model.Stamp{Wall: signed, T: signed, TEff: signed, Lo: signed, Hi: signed, Class: model.ClockA},
+		}
+		if h.Hi != "" {
+			head.Stamp.Hi = at(t, h.Hi)
 		}
 		if h.Act != "" {
 			head.Act = h.Act

@@ -89,6 +89,11 @@ func origin(v store.View, person model.PersonID, unit model.Unit, head *model.He
 			if c == nil || !e.Act.Sets() {
 				continue
 			}
+			if ok, err := tookEffect(v, e); err != nil {
+				return actor, stamp, err
+			} else if !ok {
+				continue
+			}
 			t, err := catalogue.Decode[catalogue.Time](c.Value)
 			match := err == nil && t.Start == value.Start && t.Stop == value.Stop
 			if before == nil || match && !same {
@@ -129,4 +134,17 @@ func changeOf(v store.View, person model.PersonID, unit model.Unit, id model.Ent
 		}
 	}
 	return nil, entry, nil
+}
+
+// tookEffect leaves out entries that wait in quarantine: their arrival touches no unit, so
+// nothing derived may depend on them.
+func tookEffect(v store.View, e *store.LogEntry) (bool, error) {
+	if e.Outcome != store.Quarantined {
+		return true, nil
+	}
+	item, err := store.Get[store.QuarantineItem](v, store.PositionKey(e.Position))
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	return item.State == "released", err
 }
