@@ -83,6 +83,8 @@ func TestDesired(t *testing.T) {
 			[]string{"TjenesteStart 2026-05-01 15 " + orgA, "TjenesteSlutt 2027-06-01 15 " + orgA + " after"}, nil, false},
 		{"ended before reporting began", home(func(s *Service) { s.Start, s.End = d("2019-05-01"), d("2020-06-01") }), "",
 			[]string{"TjenesteStart 2019-05-01 15 " + orgA + " before", "TjenesteSlutt 2020-06-01 15 " + orgA + " before"}, nil, false},
+		{"ended on the day reporting began", home(func(s *Service) { s.Start, s.End = d("2019-05-01"), d("2021-01-01") }), "",
+			[]string{"TjenesteStart 2019-05-01 15 " + orgA, "TjenesteSlutt 2021-01-01 15 " + orgA}, nil, false},
 		{"R55 rolling respite decision, unstarted", Service{ID: svcA, Type: "8", OrgRule: OrgShall, Rolling: true,
 			GrantFrom: d("2026-01-01"), GrantTo: d("2026-10-31"), Providers: []Provider{{Unit: "u" + orgA, From: "2026-01-01"}}}, "",
 			[]string{"TjenesteStart 2026-01-01 8 " + orgA, "TjenesteSlutt 2026-10-31 8 " + orgA}, nil, false},
@@ -105,6 +107,10 @@ func TestDesired(t *testing.T) {
 			s.End = d("2026-06-01")
 			s.Providers = append(s.Providers, Provider{Unit: "u" + orgB, From: "2026-07-01"})
 		}), "", []string{"TjenesteStart 2026-05-01 15 " + orgA, "TjenesteSlutt 2026-06-01 15 " + orgA}, nil, false},
+		{"provider changes on the last day", home(func(s *Service) {
+			s.End = d("2026-07-01")
+			s.Providers = append(s.Providers, Provider{Unit: "u" + orgB, From: "2026-07-01"})
+		}), "", []string{"TjenesteStart 2026-05-01 15 " + orgA, "TjenesteutforerEndret 2026-07-01 15 " + orgB, "TjenesteSlutt 2026-07-01 15 " + orgB}, nil, false},
 		{"provider at the date of the end", home(func(s *Service) {
 			s.End = d("2026-08-01")
 			s.Providers = append(s.Providers, Provider{Unit: "u" + orgB, From: "2026-07-01"})

@@ -337,6 +337,11 @@ func TestValidateRefuses(t *testing.T) {
 	if Validate(context.Background(), written(t, m)) == nil {
 		t.Error("K1: a broken chain was accepted")
 	}
+	m = everyKind()
+	m.Lines[1], m.Lines[2] = m.Lines[2], m.Lines[1]
+	if Validate(context.Background(), written(t, m)) == nil {
+		t.Error("K1: falling serials were accepted")
+	}
 }
 
 func TestOfficialSchemaRefuses(t *testing.T) {
