@@ -107,7 +107,7 @@ const (
 type Notice struct {
 	Person    model.PersonID `json:"person"`
 	ServiceID string         `json:"service_id,omitempty"` // "" for the person
-	Kind      Kind           `json:"kind,omitempty"` // "" for the whole service
+	Kind      Kind           `json:"kind,omitempty"`       // "" for the whole service
 	Code      string         `json:"code"`
 	Rule      string         `json:"rule"`
 	LeftOut   bool           `json:"left_out"`
