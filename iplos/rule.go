@@ -14,7 +14,7 @@ const (
 // Rule is one rule of the register as data. At most one of Person and Unit is set; R94 has
 // neither, because it is about several persons (see timeindex.go).
 type Rule struct {
-	ID       string   // "R49"; the number is that of the rule in docs/rules.md
+	ID       string   // "R49", the number under which code, tests and findings cite it
 	Severity string   // the usual one; a single finding may differ where the rule says so
 	Sections []string // sections it reads; "person" includes the person document
 	Source   string   // "guide", "register", "product"

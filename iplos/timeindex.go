@@ -16,7 +16,7 @@ import (
 //
 //	time-unit    <person> <unit>                    which week the registration stands under
 //	time-week    <week> <person> <unit>             the registration
-//	time-actor   <worker> <start> <person> <unit>   when a worker was where
+//	time-actor   <worker> <stop> <person> <unit>    when a worker was where
 //
 // The time-unit document is what makes updates exact: whatever happens to the unit, the
 // documents of its former value are found through it and removed.
@@ -47,14 +47,15 @@ func (d Registration) DocKey() string {
 
 func (presence) DocKind() store.Kind { return "time-actor" }
 
-// DocKey puts a worker's registrations in order of time.
+// DocKey puts a worker's registrations in order of their end, so that what could overlap a
+// new visit, which is mostly the latest, is next to nothing.
 func (d presence) DocKey() string {
-	return presenceKey(d.Worker, d.Start) + " " + d.Person.String() + " " + string(d.Unit)
+	return presenceKey(d.Worker, d.Stop) + " " + d.Person.String() + " " + string(d.Unit)
 }
 
 // presenceKey clamps to 1970: before that byte order is not the order of time.
-func presenceKey(w model.ActorID, start model.Millis) string {
-	return string(w) + " " + store.PositionKey(int64(max(start, 0)))
+func presenceKey(w model.ActorID, stop model.Millis) string {
+	return string(w) + " " + store.PositionKey(int64(max(stop, 0)))
 }
 
 // docs lists the documents that a registration stands in.
@@ -136,7 +137,7 @@ const overlapSlack = model.Millis(60 * 1000)
 // was also at (R94).
 func overlaps(v store.View, reg *Registration, found map[string]presence) error {
 	for _, w := range reg.Workers {
-		after := presenceKey(w, reg.Start-maxRegistration)
+		after := presenceKey(w, reg.Start)
 		for {
 			page, err := store.List[presence](v, string(w)+" ", after, 64)
 			if err != nil {
@@ -144,7 +145,7 @@ func overlaps(v store.View, reg *Registration, found map[string]presence) error 
 			}
 			for _, p := range page {
 				after = p.DocKey()
-				if p.Start >= reg.Stop {
+				if p.Stop > reg.Stop+maxRegistration {
 					page = nil
 					break
 				}

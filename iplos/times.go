@@ -24,7 +24,7 @@ type Registration struct {
 }
 
 // maxRegistration is the catalogue's limit. Longer ones, which only a release can bring in,
-// are reported by R11 and left out of reports: overlaps look back no further than this.
+// are reported by R11 and left out of reports: overlaps look no further than this.
 const maxRegistration = model.Millis(24 * 60 * 60 * 1000)
 
 // readTime reads a time unit; nil when it shows nothing that can be counted.
