@@ -368,6 +368,9 @@ func TestRandomLivesInAStore(t *testing.T) {
 		}
 		w.nothing(opt)
 		checkChain(rt, w.ledger(Test))
+		if wrong := w.verify(); len(wrong) > 0 {
+			rt.Fatalf("%q", wrong)
+		}
 		f, err := Preview(context.Background(), w.st, skogvik, opt)
 		if err != nil || f.Counts["persons"] != 0 {
 			rt.Fatalf("a preview after the last run: %v, %v", f.Counts, err)
