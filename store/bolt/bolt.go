@@ -6,8 +6,9 @@
 //
 // What to know before using it:
 //
-//   - Never call Update inside the function given to View, nor View inside the function
-//     given to Update: bbolt remaps its file when it grows and waits for every reader then.
+//   - Never call Update inside the function given to View: bbolt remaps its file when it
+//     grows and waits for every reader then. Never call Update inside Update: the one writer
+//     would wait for itself.
 //   - Keep views short. Pages that an open view may still need are not reused, and the file
 //     never shrinks again.
 //   - ErrFull means that nothing of the update was kept; the store recovers by itself once
@@ -101,15 +102,12 @@ var _ store.Store = (*Store)(nil)
 func Open(dir string, o Options) (*Store, error) {
 	o.setDefaults()
 	s := &Store{dir: filepath.Join(dir, "tenants"), opts: o, tenants: map[model.TenantID]*tenant{}}
-	if !o.ReadOnly {
-		if err := os.MkdirAll(s.dir, 0o700); err != nil {
-			return nil, err
-		}
-		if err := errors.Join(syncDir(s.dir), syncDir(dir)); err != nil {
-			return nil, err
+	files, err := os.ReadDir(s.dir)
+	if errors.Is(err, os.ErrNotExist) && !o.ReadOnly {
+		if err = os.MkdirAll(s.dir, 0o700); err == nil {
+			err = errors.Join(syncDir(dir), syncDir(filepath.Dir(dir)))
 		}
 	}
-	files, err := os.ReadDir(s.dir)
 	if err != nil {
 		return nil, err
 	}

@@ -138,16 +138,10 @@ func (c *checker) bucketNames() []string {
 // value has its own report.
 func (c *checker) walk(tb *table, judge func(key, value []byte) error) (count int64) {
 	cur := tb.bucket.Cursor()
-	start := []byte{}
-	for len(c.errs) < maxCheckErrors {
-		if c.report(c.ctx.Err()); c.ctx.Err() != nil {
-			return count
-		}
-		k, value, err := tb.step(cur, start, nil)
-		start = nil
-		if k == nil {
-			c.report(err)
-			return count
+	k, value, err := tb.start(cur, nil, nil)
+	for ; k != nil && len(c.errs) < maxCheckErrors; k, value, err = tb.step(cur, nil) {
+		if c.ctx.Err() != nil {
+			break
 		}
 		if err == nil {
 			err = judge(k, value)
@@ -155,6 +149,10 @@ func (c *checker) walk(tb *table, judge func(key, value []byte) error) (count in
 		c.report(err)
 		count++
 	}
+	if k == nil {
+		c.report(err)
+	}
+	c.report(c.ctx.Err())
 	return count
 }
 

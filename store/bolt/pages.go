@@ -35,10 +35,15 @@ type pageWalk struct {
 	errs     []error
 }
 
+func newPageWalk(file io.ReaderAt, pageSize int) *pageWalk {
+	return &pageWalk{file: file, pageSize: pageSize, limit: 2, seen: map[uint64]bool{}}
+}
+
 // checkPages verifies everything that following the pages of a file relies on. The file
 // must not change meanwhile.
-func checkPages(file io.ReaderAt, pageSize int) error {
-	w := &pageWalk{file: file, pageSize: pageSize, limit: 2, seen: map[uint64]bool{}}
+func checkPages(file io.ReaderAt, pageSize int) error { return newPageWalk(file, pageSize).run() }
+
+func (w *pageWalk) run() error {
 	root, freelist, ok := w.metas()
 	if ok {
 		w.bucket(root)
@@ -123,84 +128,71 @@ func (w *pageWalk) read(id uint64, flags ...uint16) []byte {
 // bucket walks the tree below a root page.
 func (w *pageWalk) bucket(id uint64) {
 	b := w.read(id, flagBranch, flagLeaf)
-	switch {
-	case b == nil:
-	case order.Uint16(b[8:]) == flagLeaf:
-		w.leaf(id, b, false)
-	default:
-		count := int(order.Uint16(b[10:]))
-		if count == 0 {
-			w.fault(id, "branch page is empty")
-		}
-		for i := range count { // element: pos u32, key size u32, page u64
-			e := w.element(id, b, i, count, 4, 4)
-			if e == nil {
-				return
-			}
-			w.bucket(order.Uint64(b[pageHeader+i*elementHeader+8:]))
-		}
+	if b == nil {
+		return
 	}
+	if order.Uint16(b[10:]) == 0 { // an empty bucket is always an inline one
+		w.fault(id, "has no elements")
+		return
+	}
+	if order.Uint16(b[8:]) == flagLeaf {
+		w.leaf(id, b, false)
+		return
+	}
+	w.elements(id, b, false, func(i int, head, _ []byte) { // pos u32, key size u32, page u64
+		w.bucket(order.Uint64(head[8:]))
+	})
 }
 
-// element returns key and value of an element, nil when they leave the page. keySize and
-// valueSize are where their lengths stand in the element's header.
-func (w *pageWalk) element(id uint64, b []byte, i, count, keySize, valueSize int) []byte {
-	at, first := pageHeader+i*elementHeader, pageHeader+count*elementHeader
-	if first > len(b) {
+// elements calls fn with header and content of each element. Content follows content
+// without a gap, from the end of the headers on: a damaged count or size shows there.
+func (w *pageWalk) elements(id uint64, b []byte, leaf bool, fn func(i int, head, content []byte)) {
+	count := int(order.Uint16(b[10:]))
+	next := uint64(pageHeader + count*elementHeader)
+	if next > uint64(len(b)) {
 		w.fault(id, "count is damaged")
-		return nil
+		return
 	}
-	head := b[at : at+elementHeader]
-	pos, size := uint64(order.Uint32(head)), uint64(order.Uint32(head[keySize:]))
-	if keySize != 4 { // a leaf element starts with its flags
-		pos = uint64(order.Uint32(head[4:]))
+	for i := range count {
+		at := pageHeader + i*elementHeader
+		head := b[at : at+elementHeader]
+		pos, size := order.Uint32(head), uint64(order.Uint32(head[4:]))
+		if leaf { // flags u32, pos u32, key size u32, value size u32
+			pos, size = order.Uint32(head[4:]), uint64(order.Uint32(head[8:]))
+		}
+		empty := size == 0
+		if leaf {
+			size += uint64(order.Uint32(head[12:]))
+		}
+		if empty || uint64(at)+uint64(pos) != next || size > uint64(len(b))-next {
+			w.fault(id, "element %d is damaged", i)
+			return
+		}
+		next += size
+		fn(i, head, b[next-size:next])
 	}
-	if size == 0 {
-		w.fault(id, "element %d has no key", i)
-		return nil
-	}
-	if valueSize != keySize {
-		size += uint64(order.Uint32(head[valueSize:]))
-	}
-	start := uint64(at) + pos
-	if start < uint64(first) || start+size > uint64(len(b)) {
-		w.fault(id, "element %d leaves its page", i)
-		return nil
-	}
-	return b[start : start+size]
 }
 
 // leaf checks the elements of a leaf page and follows the buckets in it. Inline pages hold
 // no buckets.
 func (w *pageWalk) leaf(id uint64, b []byte, inline bool) {
-	count := int(order.Uint16(b[10:]))
-	for i := range count { // element: flags u32, pos u32, key size u32, value size u32
-		e := w.element(id, b, i, count, 8, 12)
-		if e == nil {
-			return
-		}
-		head := b[pageHeader+i*elementHeader:]
-		value := e[order.Uint32(head[8:]):]
-		switch order.Uint32(head) {
-		case 0:
-			continue
-		case 1:
+	w.elements(id, b, true, func(i int, head, content []byte) {
+		value := content[order.Uint32(head[8:]):]
+		switch {
+		case order.Uint32(head) == 0:
+		case order.Uint32(head) != 1 || inline || len(value) < bucketHeader:
+			w.fault(id, "element %d is damaged", i)
+		case order.Uint64(value) != 0:
+			w.bucket(order.Uint64(value))
 		default:
-			w.fault(id, "element %d has unknown flags", i)
-			continue
-		}
-		if inline || len(value) < bucketHeader {
-			w.fault(id, "element %d is no bucket", i)
-			continue
-		}
-		if root := order.Uint64(value); root != 0 {
-			w.bucket(root)
-		} else if page := value[bucketHeader:]; len(page) < pageHeader || order.Uint16(page[8:]) != flagLeaf {
-			w.fault(id, "element %d is a damaged inline bucket", i)
-		} else {
+			page := value[bucketHeader:]
+			if len(page) < pageHeader || order.Uint16(page[8:]) != flagLeaf || order.Uint16(page[10:]) == 0 && len(page) > pageHeader {
+				w.fault(id, "element %d is a damaged inline bucket", i)
+				return
+			}
 			w.leaf(id, page, true)
 		}
-	}
+	})
 }
 
 // freelist checks that the free pages are inside the file and not in use.

@@ -82,7 +82,10 @@ func (tb *table) open(key, framed []byte) ([]byte, error) {
 
 // corrupt names where the damage is: bucket and key, never content.
 func (tb *table) corrupt(key []byte, detail any) error {
-	return fmt.Errorf("%w: bucket %s, key %x %v", store.ErrCorrupt, tb.name, key, detail)
+	if detail == "" {
+		return fmt.Errorf("%w: bucket %s, key %x", store.ErrCorrupt, tb.name, key)
+	}
+	return fmt.Errorf("%w: bucket %s, key %x: %v", store.ErrCorrupt, tb.name, key, detail)
 }
 
 // guard turns a panic of bbolt (it asserts on damaged pages) or a fault on mapped memory
@@ -98,26 +101,57 @@ func (tb *table) guard(key []byte, err *error) {
 func (tb *table) get(key []byte) (value []byte, err error) {
 	defer tb.guard(key, &err)
 	k, framed := tb.cursor.Seek(key)
-	if !bytes.Equal(k, key) {
-		return nil, nil
+	if !bytes.Equal(k, key) || k == nil {
+		return nil, tb.absent(tb.cursor, k, framed)
 	}
 	return tb.open(k, framed)
 }
 
-// step moves a cursor to a key, or onwards when start is nil, and returns what it finds
-// there; a nil key at the end of the prefix.
-func (tb *table) step(c *bbolt.Cursor, start, prefix []byte) (k, value []byte, err error) {
-	defer tb.guard(start, &err)
-	var framed []byte
-	if start != nil {
-		k, framed = c.Seek(start)
+// absent makes sure that nothing is hidden where a cursor found the end of what it looked
+// for: a key with a flipped bit stands, in nearly every case, just beside its place.
+func (tb *table) absent(c *bbolt.Cursor, k, framed []byte) error {
+	if k != nil {
+		if _, err := tb.open(k, framed); err != nil {
+			return err
+		}
+		k, framed = c.Prev()
 	} else {
-		k, framed = c.Next()
+		k, framed = c.Last()
 	}
-	if k == nil || !bytes.HasPrefix(k, prefix) {
+	if k == nil {
+		return nil
+	}
+	_, err := tb.open(k, framed)
+	return err
+}
+
+// start moves a cursor to the first key from a place on, step to the next one; both return
+// a nil key at the end of the prefix.
+func (tb *table) start(c *bbolt.Cursor, from, prefix []byte) (k, value []byte, err error) {
+	defer tb.guard(from, &err)
+	k, framed := c.Seek(from)
+	if err := tb.absent(c, k, framed); err != nil {
+		return nil, nil, err
+	}
+	k, framed = c.Seek(from)
+	return tb.within(prefix, k, framed)
+}
+
+func (tb *table) step(c *bbolt.Cursor, prefix []byte) (k, value []byte, err error) {
+	defer tb.guard(prefix, &err)
+	k, framed := c.Next()
+	return tb.within(prefix, k, framed)
+}
+
+// within opens a value and ends the listing when its key is beyond the prefix.
+func (tb *table) within(prefix, k, framed []byte) ([]byte, []byte, error) {
+	if k == nil {
 		return nil, nil, nil
 	}
-	value, err = tb.open(k, framed)
+	value, err := tb.open(k, framed)
+	if err == nil && !bytes.HasPrefix(k, prefix) {
+		return nil, nil, nil
+	}
 	return k, value, err
 }
 
@@ -139,25 +173,25 @@ func (tb *table) delete(key []byte) (err error) {
 	return tb.bucket.Delete(key)
 }
 
-// scan calls fn for every key from start on that has the prefix, until fn returns false.
+// scan calls fn for every key from a place on that has the prefix, until fn returns false.
 // fn may write: the cursor then finds its place anew.
-func (v *view) scan(tb *table, start, prefix []byte, fn func(key, value []byte) (bool, error)) error {
+func (v *view) scan(tb *table, from, prefix []byte, fn func(key, value []byte) (bool, error)) error {
 	c := tb.bucket.Cursor()
 	var last []byte
-	k, value, err := tb.step(c, start, prefix)
+	k, value, err := tb.start(c, from, prefix)
 	for err == nil && k != nil {
 		writes := v.writes
-		last = append(append(last[:0], k...), 0)
-		more, err := fn(k, value)
-		if err != nil || !more {
+		if v.btx.Writable() {
+			last = append(append(last[:0], k...), 0)
+		}
+		var more bool
+		if more, err = fn(k, value); err != nil || !more {
 			return err
 		}
-		var from []byte
 		if v.writes != writes {
-			from = last
-		}
-		if k, value, err = tb.step(c, from, prefix); err != nil {
-			return err
+			k, value, err = tb.start(c, last, prefix)
+		} else {
+			k, value, err = tb.step(c, prefix)
 		}
 	}
 	return err
