@@ -3,7 +3,7 @@
 // Start with [Run]: it reads one snapshot, compares what should be reported ([Desired])
 // with what has been reported (the ledger of store.Notification), and stores the difference
 // as the next message. [Resend] writes old notifications again, [Preview] shows what a run
-// would send and what it would leave out, and why.
+// would send and what it would leave out, and why; [VerifyLedger] replays what was sent.
 //
 // # What one notification is
 //
