@@ -8,8 +8,10 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -54,6 +56,11 @@ type Principal struct {
 
 // Verifier checks access tokens of the configured issuers. Safe for concurrent use.
 type Verifier struct {
+	table atomic.Pointer[issuerTable]
+}
+
+// issuerTable is one configuration; it is replaced as a whole, never changed.
+type issuerTable struct {
 	issuers map[string]*issuer
 	names   []string
 }
@@ -66,19 +73,33 @@ type issuer struct {
 
 // NewVerifier checks the configuration. It fetches nothing.
 func NewVerifier(configs []IssuerConfig) (*Verifier, error) {
-	v := &Verifier{issuers: map[string]*issuer{}}
+	v := &Verifier{}
+	v.table.Store(&issuerTable{})
+	return v, v.Replace(configs)
+}
+
+// Replace puts another configuration in force, for a server whose tenants change while it
+// runs. An issuer that is configured as before keeps the keys it has fetched. On an error
+// the old configuration stays.
+func (v *Verifier) Replace(configs []IssuerConfig) error {
+	before := v.table.Load()
+	t := &issuerTable{issuers: map[string]*issuer{}}
 	for _, c := range configs {
 		is, err := newIssuer(c)
 		if err != nil {
-			return nil, fmt.Errorf("issuer %q: %w", c.Issuer, err)
+			return fmt.Errorf("issuer %q: %w", c.Issuer, err)
 		}
-		if v.issuers[c.Issuer] != nil {
-			return nil, fmt.Errorf("issuer %q is configured twice", c.Issuer)
+		if t.issuers[c.Issuer] != nil {
+			return fmt.Errorf("issuer %q is configured twice", c.Issuer)
 		}
-		v.issuers[c.Issuer] = is
-		v.names = append(v.names, c.Issuer)
+		if old := before.issuers[c.Issuer]; old != nil && reflect.DeepEqual(old.IssuerConfig, is.IssuerConfig) {
+			is = old
+		}
+		t.issuers[c.Issuer] = is
+		t.names = append(t.names, c.Issuer)
 	}
-	return v, nil
+	v.table.Store(t)
+	return nil
 }
 
 func newIssuer(c IssuerConfig) (*issuer, error) {
@@ -159,7 +180,7 @@ func (v *Verifier) Verify(ctx context.Context, token string, now time.Time) (Pri
 	if reason != "" {
 		return Principal{}, badToken(reason)
 	}
-	is := v.issuers[claims.iss]
+	is := v.table.Load().issuers[claims.iss]
 	if is == nil {
 		return Principal{}, badToken("unknown-issuer")
 	}
@@ -248,9 +269,10 @@ type IssuerStatus struct {
 
 // Status lists the issuers in configured order.
 func (v *Verifier) Status() []IssuerStatus {
-	out := make([]IssuerStatus, 0, len(v.names))
-	for _, name := range v.names {
-		s := v.issuers[name].keys
+	t := v.table.Load()
+	out := make([]IssuerStatus, 0, len(t.names))
+	for _, name := range t.names {
+		s := t.issuers[name].keys
 		s.mu.Lock()
 		out = append(out, IssuerStatus{name, len(s.keys), s.loaded, s.failed})
 		s.mu.Unlock()

@@ -257,6 +257,50 @@ func TestIssuerConfig(t *testing.T) {
 	}
 }
 
+// TestReplace adds a tenant's issuer to a verifier in use; the issuer that stays keeps the
+// keys it has fetched, so that it works on while its address is down.
+func TestReplace(t *testing.T) {
+	f := newFakeIssuer(t)
+	f.publish(1)
+	v := f.verifier(t)
+	if _, err := v.Verify(background, tokenAt(1, noon), noon); err != nil {
+		t.Fatal(err)
+	}
+	settle(v)
+	f.breakDown()
+	fetched := IssuerConfig{Issuer: testIssuer, Audience: testAudience, Algorithms: []string{"EdDSA"}, JWKSURL: f.URL + "/jwks"}
+	own, err := OwnIssuer("flette/skogvik", testAudience, map[string]ed25519.PublicKey{"own": edPrivate(9).Public().(ed25519.PublicKey)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := Issue("own", edPrivate(9), AccessClaims{Issuer: own.Issuer, Audience: testAudience, Subject: "nurse-1", Tenant: "skogvik",
+		IssuedAt: noon, ExpiresAt: noon.Add(time.Minute)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = v.Verify(background, token, noon)
+	refused(t, err, ErrInvalidToken, "unknown-issuer")
+	if err := v.Replace([]IssuerConfig{fetched, own}); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{token, tokenAt(1, noon)} {
+		if _, err := v.Verify(background, text, noon); err != nil {
+			t.Errorf("after the change: %v (%s)", err, Reason(err))
+		}
+	}
+	if err := v.Replace([]IssuerConfig{own, own}); err == nil {
+		t.Error("the same issuer was accepted twice")
+	}
+	if _, err := v.Verify(background, tokenAt(1, noon), noon); err != nil || len(v.Status()) != 2 {
+		t.Errorf("a refused change did not leave the old one in force: %v", err)
+	}
+	if err := v.Replace([]IssuerConfig{own}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = v.Verify(background, tokenAt(1, noon), noon)
+	refused(t, err, ErrInvalidToken, "unknown-issuer")
+}
+
 func TestKeySetLeavesOutUnusableKeys(t *testing.T) {
 	p224, err := ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
 	if err != nil {

@@ -68,7 +68,7 @@ func (f *fakeIssuer) verifier(t *testing.T) *Verifier {
 
 // settle waits until no fetch is running.
 func settle(v *Verifier) {
-	s := v.issuers[testIssuer].keys
+	s := v.table.Load().issuers[testIssuer].keys
 	s.mu.Lock()
 	flight := s.flight
 	s.mu.Unlock()
