@@ -18,11 +18,12 @@
 // them out when it has no key to the birth dates.
 //
 // After a change of a person document call Apply with no touched units: that evaluates
-// everything but the time registrations, which depend on nothing in that document.
+// everything but the time registrations, whose findings only change owner.
 //
 // # Cost
 //
 // Apply reads the sections that a rule about the touched units names, and never walks the
 // time registrations of a person: those are found through the index documents that it
-// keeps (see timeindex.go). The one exception is a newly registered death date.
+// keeps (see timeindex.go). The one exception is a person with a death date, whose visits
+// are compared with it (R84).
 package iplos

@@ -205,11 +205,38 @@ func (e *Engine) Apply(tx store.Tx, person model.PersonID, touched []model.Unit,
 			return err
 		}
 	}
+	if touched == nil {
+		return reown(tx, person)
+	}
 	for _, u := range distinct(touched) {
 		if u.Section() == timeSection {
 			if err := e.indexTime(tx, person, u, at); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// reown gives the findings on time registrations, which a full evaluation leaves as they
+// are, to the person's home unit of now.
+func reown(tx store.Tx, person model.PersonID) error {
+	rec := newRecord(tx, person, Settings{}, 0)
+	owner := rec.doc().Unit
+	if rec.err != nil {
+		return rec.err
+	}
+	stored, err := store.List[store.Finding](tx, person.String()+" ", "", 0)
+	if err != nil {
+		return err
+	}
+	for _, f := range stored {
+		if f.Owner == owner {
+			continue
+		}
+		f.Owner = owner
+		if err := store.Put(tx, f); err != nil {
+			return err
 		}
 	}
 	return nil

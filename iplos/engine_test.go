@@ -118,6 +118,34 @@ func TestFindingKeepsItsBeginning(t *testing.T) {
 	}
 }
 
+// A person who moves to another zone takes all findings along, those on visits too.
+func TestFindingsFollowThePerson(t *testing.T) {
+	m := newMemory()
+	e := New(Settings{})
+	t0 := model.Millis(1_795_000_000_000)
+	must(t, store.Put(m, store.Person{ID: alice, Kommune: "34", Unit: "zone-1"}))
+	must(t, e.Apply(m, alice, nil, t0))
+	visit{person: alice, id: "a", start: t0, stop: t0 + hour, actor: "n1"}.apply(t, m)
+	visit{person: berit, id: "b", start: t0, stop: t0 + hour, actor: "n1"}.apply(t, m)
+	must(t, store.Put(m, store.Person{ID: alice, Kommune: "34", Unit: "zone-2"}))
+	must(t, e.Apply(m, alice, nil, t0+2*hour))
+	found, err := store.List[store.Finding](m, alice.String()+" ", "", 0)
+	must(t, err)
+	var rules []string
+	for _, f := range found {
+		rules = append(rules, f.Rule)
+		if f.Owner != "zone-2" || f.Since > t0+hour {
+			t.Errorf("%s belongs to %q since %d", f.Rule, f.Owner, f.Since)
+		}
+	}
+	if !slices.Equal(rules, []string{"R2", "R3", "R94"}) {
+		t.Errorf("findings: %v", rules)
+	}
+	if diff := verifyAll(t, e, m); len(diff) > 0 {
+		t.Errorf("verify: %v", diff)
+	}
+}
+
 func TestNothingToDo(t *testing.T) {
 	m := newMemory()
 	must(t, New(Settings{}).Apply(m, alice, []model.Unit{}, 1))

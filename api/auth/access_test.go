@@ -273,7 +273,7 @@ func TestReplace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, err := Issue("own", edPrivate(9), AccessClaims{Issuer: own.Issuer, Audience: testAudience, Subject: "nurse-1", Tenant: "skogvik",
+	token, err := Issue("own", edPrivate(9), AccessClaims{Issuer: own.Issuer, Audience: testAudience, Subject: "nurse-1", Tenant: "skogvik", Roles: model.Roles(model.RoleNurse),
 		IssuedAt: noon, ExpiresAt: noon.Add(time.Minute)})
 	if err != nil {
 		t.Fatal(err)
