@@ -28,13 +28,14 @@ type Record struct {
 	today    catalogue.Date // Oslo date of the evaluation; only live rules may read it
 	person   *store.Person
 	sections map[string][]*model.UnitState
+	single   map[model.Unit]*model.UnitState // units read one by one
 	services []*Service
 	listed   bool // services is filled
 	err      error
 }
 
 func newRecord(v store.View, person model.PersonID, set Settings, at model.Millis) *Record {
-	return &Record{view: v, id: person, set: set, today: dateOf(at), sections: map[string][]*model.UnitState{}}
+	return &Record{view: v, id: person, set: set, today: dateOf(at), sections: map[string][]*model.UnitState{}, single: map[model.Unit]*model.UnitState{}}
 }
 
 // doc returns the person document; the zero one when the person is not known (entries may
@@ -99,7 +100,25 @@ func (r *Record) unit(u model.Unit) *model.UnitState {
 	return nil
 }
 
+// load reads one unit once, from its section when that has been read already.
 func (r *Record) load(u model.Unit) *model.UnitState {
+	if have, ok := r.single[u]; ok {
+		return have
+	}
+	s := r.read(u)
+	r.single[u] = s
+	return s
+}
+
+func (r *Record) read(u model.Unit) *model.UnitState {
+	if have, ok := r.sections[u.Section()]; ok {
+		for _, s := range have {
+			if s.Unit == u {
+				return s
+			}
+		}
+		return nil
+	}
 	s, err := r.view.Unit(r.id, u)
 	if err != nil {
 		r.fail(err)
