@@ -2,6 +2,7 @@ package model
 
 import (
 	"errors"
+	"math"
 	"strconv"
 	"strings"
 
@@ -72,19 +73,28 @@ type Entry struct {
 }
 
 // DecodeEntry reads a payload strictly: valid UTF-8, no duplicate members, exact member
-// names, no unknown members, integers only, capped depth and size. It returns a *Problem
-// with code "unknown-version", "invalid-payload", "unknown-unit" or a more exact one and a
-// pointer. Values are checked for well-formedness only; the catalogue judges their content.
+// names, no unknown or missing members, no null outside values, integers only, capped depth and size. It
+// returns a *Problem with code "unknown-version", "too-large", "invalid-payload",
+// "unknown-unit" or "reason-required" and a pointer. Values are checked for well-formedness
+// only; the catalogue judges their content.
 func DecodeEntry(payload []byte) (*Entry, error) {
-	if p := checkShape(payload); p != nil {
-		return nil, p
+	if len(payload) > MaxEntryBytes {
+		return nil, Problemf("too-large", "", "payload is larger than %d bytes", MaxEntryBytes)
 	}
-	var e Entry
-	if err := json.Unmarshal(payload, &e, json.RejectUnknownMembers(true)); err != nil {
+	p := checkShape(payload)
+	// A required member that is left out keeps a value that its check refuses.
+	e := Entry{Prev: absent, Lease: absent, ElapsedMs: -1, Wall: math.MinInt64}
+	if p == nil {
+		if err := json.Unmarshal(payload, &e, json.RejectUnknownMembers(true)); err != nil {
+			p = jsonProblem(err)
+		}
+	}
+	if p != nil {
+		// A later version may have other members and other rules of shape.
 		if v, ok := peekVersion(payload); ok && v != ContractVersion {
 			return nil, unknownVersion(v)
 		}
-		return nil, jsonProblem(err)
+		return nil, p
 	}
 	if e.V != ContractVersion {
 		return nil, unknownVersion(e.V)
@@ -94,6 +104,8 @@ func DecodeEntry(payload []byte) (*Entry, error) {
 	}
 	return &e, nil
 }
+
+const absent = "\x00"
 
 func unknownVersion(v int) *Problem {
 	return Problemf("unknown-version", "/v", "contract version %d is not known to this server; it knows 1 to %d", v, ContractVersion)
@@ -118,19 +130,38 @@ func deref(p *int) int {
 func jsonProblem(err error) *Problem {
 	var sem *json.SemanticError
 	if errors.As(err, &sem) {
-		return Problemf("invalid-payload", string(sem.JSONPointer), "member is unknown, of the wrong type or out of range")
+		at := sem.JSONPointer
+		if errors.Is(err, json.ErrUnknownName) {
+			at = at.Parent()
+		}
+		return Problemf("invalid-payload", safePointer(at), "member is unknown, of the wrong type or out of range")
 	}
 	var syn *jsontext.SyntacticError
 	if errors.As(err, &syn) {
-		return Problemf("invalid-payload", string(syn.JSONPointer), "not strict JSON (UTF-8, no duplicate members) at byte %d", syn.ByteOffset)
+		return Problemf("invalid-payload", safePointer(syn.JSONPointer), "not strict JSON (UTF-8, no duplicate members) at byte %d", syn.ByteOffset)
 	}
 	return Problemf("invalid-payload", "", "payload is not one strict JSON object")
 }
 
-// checkShape walks the tokens once, outside strings, for depth and for numbers that are not
-// plain integers: one reading for every client, whatever its number type.
+// safePointer cuts a pointer before the first token that is no name of the contract: what
+// a payload calls its members may be personal data too.
+func safePointer(p jsontext.Pointer) string {
+	safe := ""
+	for token := range p.Tokens() {
+		if len(token) > 30 || !variableName(token) {
+			break
+		}
+		safe += "/" + token
+	}
+	return safe
+}
+
+const valueDepth = 4 // {"changes":[{"value":{
+
+// checkShape walks the bytes once, outside strings, for depth, for null members and for numbers
+// that are not plain integers: one reading for every client, whatever its number type.
 func checkShape(b []byte) *Problem {
-	depth, inString := 0, false
+	depth, inString, inValue := 0, false, false
 	for i := 0; i < len(b); i++ {
 		c := b[i]
 		if inString {
@@ -148,10 +179,18 @@ func checkShape(b []byte) *Problem {
 			if depth++; depth > MaxDepth {
 				return Problemf("invalid-payload", "", "payload is nested deeper than %d", MaxDepth)
 			}
+			inValue = inValue || depth == valueDepth && c == '{'
 		case '}', ']':
 			depth--
+			inValue = inValue && depth >= valueDepth
 		case '.', 'E', '+':
 			return Problemf("invalid-payload", "", "numbers must be integers without fraction or exponent (byte %d)", i)
+		case 'n':
+			// A null inside a value is the catalogue's to judge.
+			if inValue || depth == 0 {
+				continue
+			}
+			return Problemf("invalid-payload", "", "null is no value: leave the member out (byte %d)", i)
 		case 'e':
 			// "true" and "false" hold the only other e outside strings.
 			if i == 0 || (b[i-1] != 'u' && b[i-1] != 's') {
@@ -185,14 +224,17 @@ func (e *Entry) check() *Problem {
 	if _, err := ParseActorID(string(e.Actor)); err != nil {
 		return Problemf("invalid-payload", "/actor", "%s", err)
 	}
-	if len(e.Lease) > 200 {
-		return Problemf("invalid-payload", "/lease", "lease id is longer than 200 bytes")
+	if len(e.Lease) > 200 || e.Lease == absent {
+		return Problemf("invalid-payload", "/lease", "lease is required, at most 200 bytes")
 	}
 	if e.ElapsedMs < 0 || e.ElapsedMs > maxSafeInt {
 		return Problemf("invalid-payload", "/elapsed_ms", "elapsed_ms counts up from 0")
 	}
 	if e.Clock != ClockMonotonic && e.Clock != ClockRebooted && e.Clock != ClockNone {
 		return Problemf("invalid-payload", "/clock", "clock is monotonic, rebooted or none")
+	}
+	if e.Wall == math.MinInt64 {
+		return Problemf("invalid-payload", "/wall", "wall is required")
 	}
 	if e.Person.IsZero() {
 		return Problemf("invalid-payload", "/person", "person is required")

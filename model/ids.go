@@ -139,12 +139,15 @@ var strictB64 = base64.RawURLEncoding.Strict()
 
 // UnmarshalText accepts exactly 43 characters of canonical base64url.
 func (e *EntryID) UnmarshalText(b []byte) error {
+	// The decoder skips line breaks, so the number of bytes counts too.
+	var id EntryID
 	if len(b) != EntryIDLen {
 		return fmt.Errorf("entry id must be %d characters of base64url", EntryIDLen)
 	}
-	if _, err := strictB64.Decode(e[:], b); err != nil {
+	if n, err := strictB64.Decode(id[:], b); err != nil || n != len(id) {
 		return fmt.Errorf("entry id is not canonical base64url")
 	}
+	*e = id
 	return nil
 }
 

@@ -46,7 +46,8 @@ type jwsHeader struct {
 }
 
 // ParseJWS splits a compact JWS. It verifies nothing but shape: every error means that the
-// bytes cannot be attributed to a device, so the caller refuses them (code "not-a-jws").
+// bytes cannot be attributed to a device, so the caller refuses them. It returns a *Problem
+// with code "not-a-jws" or "too-large".
 func ParseJWS(compact []byte) (*JWS, error) {
 	if len(compact) > MaxEntryBytes {
 		return nil, Problemf("too-large", "", "entry is larger than %d bytes", MaxEntryBytes)

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"errors"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -23,11 +24,15 @@ func (m Millis) RFC3339() string { return m.Time().Format("2006-01-02T15:04:05.0
 // MarshalText writes RFC 3339 in UTC with milliseconds.
 func (m Millis) MarshalText() ([]byte, error) { return []byte(m.RFC3339()), nil }
 
-// UnmarshalText reads RFC 3339.
+// UnmarshalText reads RFC 3339 with any offset; digits beyond the millisecond are dropped.
+// The UTC year must be 0-9999, so that what was read can be written again.
 func (m *Millis) UnmarshalText(b []byte) error {
-	t, err := time.Parse(time.RFC3339Nano, string(b))
-	if err != nil {
-		return err
+	var t time.Time // its own UnmarshalText is strict; time.Parse takes a comma and one-digit hours
+	if err := t.UnmarshalText(b); err != nil {
+		return errors.New("time must be RFC 3339")
+	}
+	if y := t.UTC().Year(); y < 0 || y > 9999 {
+		return errors.New("time is outside the years 0-9999 in UTC")
 	}
 	*m = MillisOf(t)
 	return nil
@@ -43,16 +48,26 @@ const (
 	ClockC ClockClass = 'C' // no usable evidence: anything between lo and hi
 )
 
-// String returns "A", "B" or "C".
-func (c ClockClass) String() string { return string(rune(c)) }
+// String returns "A", "B" or "C", and "" when unset.
+func (c ClockClass) String() string {
+	if c == 0 {
+		return ""
+	}
+	return string(rune(c))
+}
 
 // MarshalText writes the letter.
-func (c ClockClass) MarshalText() ([]byte, error) { return []byte{byte(c)}, nil }
+func (c ClockClass) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
-// UnmarshalText reads the letter.
+// UnmarshalText reads the letter, or nothing for unset.
 func (c *ClockClass) UnmarshalText(b []byte) error {
-	if len(b) == 1 {
-		*c = ClockClass(b[0])
+	switch s := string(b); s {
+	case "":
+		*c = 0
+	case "A", "B", "C":
+		*c = ClockClass(s[0])
+	default:
+		return errors.New("clock class must be A, B or C")
 	}
 	return nil
 }
