@@ -122,7 +122,7 @@ func (e *Engine) evaluate(v store.View, person model.PersonID, s scope, at model
 // find runs the rules in scope.
 func (e *Engine) find(v store.View, person model.PersonID, s scope, at model.Millis) (map[string]store.Finding, error) {
 	rec := newRecord(v, person, e.set, at)
-	rep := &report{person: person, owner: rec.doc().Unit, found: map[string]store.Finding{}}
+	rep := &report{person: person, rec: rec, found: map[string]store.Finding{}}
 	for i := range rules {
 		r := &rules[i]
 		if !s.runs(r) {

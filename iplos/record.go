@@ -100,8 +100,11 @@ func (r *Record) unit(u model.Unit) *model.UnitState {
 	return nil
 }
 
-// load reads one unit once, from its section when that has been read already.
+// load reads one unit once. Where other rules want the whole section, that is read at once.
 func (r *Record) load(u model.Unit) *model.UnitState {
+	if wholeSections[u.Section()] {
+		return r.unit(u)
+	}
 	if have, ok := r.single[u]; ok {
 		return have
 	}
@@ -110,15 +113,12 @@ func (r *Record) load(u model.Unit) *model.UnitState {
 	return s
 }
 
+// wholeSections have a fixed number of units, so that reading all costs little.
+var wholeSections = map[string]bool{
+	"person": true, "assessed": true, "score": true, "participation": true, "health": true, "status": true,
+}
+
 func (r *Record) read(u model.Unit) *model.UnitState {
-	if have, ok := r.sections[u.Section()]; ok {
-		for _, s := range have {
-			if s.Unit == u {
-				return s
-			}
-		}
-		return nil
-	}
 	s, err := r.view.Unit(r.id, u)
 	if err != nil {
 		r.fail(err)

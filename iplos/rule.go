@@ -47,7 +47,7 @@ func (r *Rule) reads(section string) bool {
 // one finding, with the sentences joined and the graver severity.
 type report struct {
 	person model.PersonID
-	owner  string
+	rec    *Record // for the owner: most evaluations find nothing and need no person document
 	rule   *Rule
 	found  map[string]store.Finding // by document key
 }
@@ -57,7 +57,7 @@ type report struct {
 func (p *report) add(unit model.Unit, detail string) { p.addAs(p.rule.Severity, unit, detail) }
 
 func (p *report) addAs(severity string, unit model.Unit, detail string) {
-	f := store.Finding{Rule: p.rule.ID, Severity: severity, Person: p.person, Unit: unit, Detail: detail, Owner: p.owner}
+	f := store.Finding{Rule: p.rule.ID, Severity: severity, Person: p.person, Unit: unit, Detail: detail, Owner: p.rec.doc().Unit}
 	key := f.DocKey()
 	if old, ok := p.found[key]; ok {
 		f.Detail = old.Detail + " " + detail

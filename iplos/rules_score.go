@@ -2,6 +2,7 @@ package iplos
 
 import (
 	"fmt"
+	"slices"
 
 	"flette/model"
 	"flette/model/catalogue"
@@ -135,6 +136,9 @@ func (r *Record) hasGrant() bool {
 // every decision. Only shown registrations are looked at: once a variable is assessed anew
 // its earlier date is history, so a later assessment counts as well.
 func r25(r *Record, p *report) {
+	if !slices.ContainsFunc(r.all(), func(s *Service) bool { return s.Grant != nil }) {
+		return
+	}
 	var newest catalogue.Date
 	for _, u := range r.units("score") {
 		newest = max(newest, assessedOn(u.Shown()))

@@ -151,8 +151,8 @@ func readsOnlyItsSections(t *testing.T, r *Rule, m *memory, set Settings) {
 		return // rules about single units are given the unit
 	}
 	m.scanned = nil
-	rep := &report{rule: r, found: map[string]store.Finding{}}
-	r.Person(newRecord(m, alice, set, 0), rep)
+	rec := newRecord(m, alice, set, 0)
+	r.Person(rec, &report{rule: r, rec: rec, found: map[string]store.Finding{}})
 	for _, prefix := range m.scanned {
 		if section := strings.TrimSuffix(prefix, "/"); !r.reads(section) {
 			t.Errorf("%s reads %s without naming it", r.ID, section)
