@@ -12,6 +12,7 @@ import (
 // Check or reading reports it, or what is read stays the same: a damaged byte never becomes
 // a score. Free pages and unused room inside pages are sampled.
 func TestFlips(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	o := Options{InitialMmapSize: 1, pageSize: 1024}
 	s, err := Open(dir, o)
@@ -19,7 +20,7 @@ func TestFlips(t *testing.T) {
 		t.Fatal(err)
 	}
 	create(t, s)
-	fillStore(t, s, 6)
+	fillStore(t, s, 4)
 	want := mustDump(t, s)
 	path := s.path(tenantID)
 	whole, err := os.ReadFile(path)
