@@ -204,7 +204,7 @@ func fullOr(err error) error {
 	isWrite := errors.As(err, &path)
 	isResize := strings.HasPrefix(err.Error(), "file resize error")
 	for _, e := range noRoom {
-		if isWrite && path.Err == e || isResize && strings.Contains(err.Error(), e.Error()) {
+		if isWrite && errors.Is(path.Err, e) || isResize && strings.Contains(err.Error(), e.Error()) {
 			return fmt.Errorf("%w: %w", store.ErrFull, err)
 		}
 	}

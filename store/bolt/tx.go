@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 
@@ -81,7 +82,7 @@ func (x *tx) AppendEntry(e *store.LogEntry) (int64, error) {
 	switch _, err := x.EntryPosition(e.Person, e.ID); {
 	case err == nil:
 		return 0, store.ErrExists
-	case err != store.ErrNotFound:
+	case !errors.Is(err, store.ErrNotFound):
 		return 0, err
 	}
 	tb, err := x.table(logTable)
