@@ -17,15 +17,17 @@ type Doc interface {
 	DocKey() string
 }
 
-// Get reads one document. ErrNotFound when it is not there.
+// Get reads one document. ErrNotFound when it is not there, ErrCorrupt when it is no such record.
 func Get[T Doc](v View, key string) (T, error) {
 	var d T
 	body, err := v.Doc(d.DocKind(), key)
 	if err != nil {
 		return d, err
 	}
-	err = json.Unmarshal(body, &d)
-	return d, err
+	if json.Unmarshal(body, &d) != nil {
+		return d, fmt.Errorf("%w: %s", ErrCorrupt, d.DocKind())
+	}
+	return d, nil
 }
 
 // List returns up to limit documents whose key starts with prefix, after a key. A limit of
