@@ -1,6 +1,7 @@
 package model
 
 import (
+	"bytes"
 	"errors"
 	"time"
 
@@ -27,8 +28,9 @@ func (m Millis) MarshalText() ([]byte, error) { return []byte(m.RFC3339()), nil 
 // UnmarshalText reads RFC 3339 with any offset; digits beyond the millisecond are dropped.
 // The UTC year must be 0-9999, so that what was read can be written again.
 func (m *Millis) UnmarshalText(b []byte) error {
-	var t time.Time // its own UnmarshalText is strict; time.Parse takes a comma and one-digit hours
-	if err := t.UnmarshalText(b); err != nil {
+	t, err := time.Parse(time.RFC3339, string(b))
+	// Package time also takes one-digit hours and a comma before the fraction.
+	if err != nil || b[13] != ':' || bytes.IndexByte(b, ',') >= 0 {
 		return errors.New("time must be RFC 3339")
 	}
 	if y := t.UTC().Year(); y < 0 || y > 9999 {

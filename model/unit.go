@@ -72,16 +72,18 @@ func ParseUnit(s string) (UnitRef, error) {
 		return ref, nil
 	}
 	for _, g := range groups {
-		if g != "" && g == group {
+		name, takesID := strings.CutSuffix(g, "/")
+		switch {
+		case g == "":
+		case !takesID && g == group:
 			ref.Group = g
 			return ref, nil
-		}
-		if strings.HasSuffix(g, "/") && strings.HasPrefix(group, g) {
+		case takesID && strings.HasPrefix(group, g):
 			sub := group[len(g):]
 			if !canonicalUUID(sub) {
-				return UnitRef{}, fmt.Errorf("group %s needs a lower-case UUID", g)
+				return UnitRef{}, fmt.Errorf("group %s needs a lower-case UUID", name)
 			}
-			ref.Group, ref.SubID = strings.TrimSuffix(g, "/"), sub
+			ref.Group, ref.SubID = name, sub
 			return ref, nil
 		}
 	}
