@@ -1,0 +1,73 @@
+package client
+
+import (
+	"crypto"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"flette/internal/jwk"
+)
+
+// prover makes DPoP proofs (RFC 9449) with one key. The header never changes, so it is
+// encoded once.
+type prover struct {
+	key    crypto.Signer
+	public jwk.PublicKey
+	header []byte
+	rand   io.Reader
+}
+
+func newProver(key crypto.Signer, random io.Reader) (*prover, error) {
+	alg, err := algOf(key)
+	if err != nil {
+		return nil, err
+	}
+	public, err := jwk.New(key.Public())
+	if err != nil {
+		return nil, fmt.Errorf("client: %w", err)
+	}
+	header := `{"typ":"dpop+jwt","alg":"` + alg + `","jwk":` + public.String() + `}`
+	return &prover{key: key, public: public, header: []byte(header), rand: random}, nil
+}
+
+type proofClaims struct {
+	HTM   string `json:"htm"`
+	HTU   string `json:"htu"`
+	IAT   int64  `json:"iat"`
+	JTI   string `json:"jti"`
+	ATH   string `json:"ath,omitzero"`
+	Nonce string `json:"nonce,omitzero"`
+}
+
+// proof is good for one request: url without query and fragment, now by the tablet's clock.
+func (p *prover) proof(method, url string, now time.Time, token, nonce string) (string, error) {
+	var id [16]byte
+	if _, err := io.ReadFull(p.rand, id[:]); err != nil {
+		return "", fmt.Errorf("client: random: %w", err)
+	}
+	ath := sha256.Sum256([]byte(token))
+	claims, err := json.Marshal(proofClaims{
+		HTM: method, HTU: url, IAT: now.Unix(), JTI: b64.EncodeToString(id[:]), ATH: b64.EncodeToString(ath[:]), Nonce: nonce,
+	})
+	if err != nil {
+		return "", err
+	}
+	return signCompact(p.key, p.header, claims)
+}
+
+// enrolProof shows that whoever spends the code holds the key.
+func (p *prover) enrolProof(tenant, code string) (string, error) {
+	payload, err := json.Marshal(struct {
+		Tenant string `json:"tenant"`
+		Code   string `json:"code"`
+		JKT    string `json:"jkt"`
+	}{tenant, code, p.public.Thumbprint()})
+	if err != nil {
+		return "", err
+	}
+	return signCompact(p.key, []byte(`{"alg":"`+p.public.Alg()+`","typ":"flette-enrol+jws"}`), payload)
+}

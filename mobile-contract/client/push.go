@@ -1,0 +1,242 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+
+	contract "flette/mobile-contract"
+	"flette/model"
+)
+
+// ErrAnswer says that a push answer does not fit what was sent; nothing is forgotten.
+var ErrAnswer = errors.New("client: the answer does not fit the push")
+
+// PushReport says what became of a push.
+type PushReport struct {
+	Requests int                   // that got an answer
+	Results  []contract.PushResult // in the order of the outbox
+}
+
+// Count returns how many results have an outcome.
+func (r *PushReport) Count(outcome string) int {
+	n := 0
+	for i := range r.Results {
+		if r.Results[i].Outcome == outcome {
+			n++
+		}
+	}
+	return n
+}
+
+// Push hands in the outbox in batches that fit the server's limits. With an empty outbox it is
+// one contact: it renews the lease and fetches a checkpoint. The report is never nil and
+// holds what was acknowledged before an error; the rest stays in the outbox (T2, T3), so
+// Push may always be called again.
+//
+// After a problem store-rewound the kept entries that the server lacks are back in the outbox:
+// tell the operator and push again.
+func (t *Tablet) Push(ctx context.Context) (*PushReport, error) {
+	t.net.Lock()
+	defer t.net.Unlock()
+	report := &PushReport{}
+	most := t.cfg.Batch
+	for {
+		left, err := t.pushOne(ctx, report, &most)
+		if err != nil {
+			return report, t.failed(err)
+		}
+		if left == 0 {
+			return report, nil
+		}
+	}
+}
+
+// pushOne sends one batch and returns how many entries are left.
+func (t *Tablet) pushOne(ctx context.Context, report *PushReport, most *int) (left int, err error) {
+	t.mu.Lock()
+	if t.s.Lease == nil {
+		t.mu.Unlock()
+		return 0, ErrNoLease
+	}
+	batch := t.batch(*most)
+	req := request{
+		method: http.MethodPost, path: "/v1/sync/push", scheme: "DPoP", token: t.s.Lease.Token,
+		safe: true, encoding: t.cfg.Encoding,
+		in: contract.PushRequest{Diary: t.diary(), Checkpoint: t.held.text, Entries: texts(batch)},
+	}
+	t.mu.Unlock()
+
+	var out contract.PushResponse
+	req.out = &out
+	_, err = t.call.do(ctx, req)
+	var answer *Error
+	if errors.As(err, &answer) {
+		return t.pushRefused(answer, len(batch), most)
+	}
+	if err != nil {
+		return 0, err
+	}
+	report.Requests++
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err := t.accept(&out, batch); err != nil {
+		return 0, err
+	}
+	report.Results = append(report.Results, out.Results...)
+	t.lastErr = ""
+	return len(t.s.Outbox), t.save()
+}
+
+// pushRefused does what can be done about a problem; a nil error means to try again.
+func (t *Tablet) pushRefused(answer *Error, sent int, most *int) (left int, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case answer.Status == http.StatusRequestEntityTooLarge && sent > 1:
+		if l := answer.Problem.Limits; l != nil {
+			t.limits = *l
+		}
+		*most = sent / 2
+		return sent, nil
+	case answer.Problem.Code == "unsupported-encoding" && t.cfg.Encoding != EncodingNone:
+		t.cfg.Encoding = EncodingNone
+		return max(1, sent), nil
+	case answer.Problem.Code == "store-rewound":
+		from := int64(0)
+		// A size says what is missing only in the same life of the store: a restored one has
+		// grown since, over other entries. Sending one too many costs a duplicate.
+		if p := answer.Problem; p.Size != nil && (p.Epoch == "" || p.Epoch == t.held.epoch) {
+			from = *p.Size
+		}
+		t.resend(from)
+		return 0, errors.Join(answer, t.save())
+	}
+	return 0, answer
+}
+
+// overhead leaves room for the diary and the checkpoint in a push.
+const overhead = 8 << 10
+
+// batch takes the oldest entries that fit, at least one.
+func (t *Tablet) batch(most int) []Pending {
+	n, size := 0, overhead
+	limit := t.limits.Entries
+	if most > 0 {
+		limit = min(limit, most)
+	}
+	for n < len(t.s.Outbox) && n < limit {
+		size += len(t.s.Outbox[n].JWS) + 3
+		if n > 0 && size > t.limits.Bytes {
+			break
+		}
+		n++
+	}
+	return slices.Clone(t.s.Outbox[:n])
+}
+
+func texts(batch []Pending) []string {
+	out := make([]string, len(batch))
+	for i := range batch {
+		out[i] = batch[i].JWS
+	}
+	return out
+}
+
+func (t *Tablet) diary() *contract.Diary {
+	d := &contract.Diary{Outbox: int64(len(t.s.Outbox)), Wall: model.MillisOf(t.cfg.Wall()), App: t.cfg.App, LastError: t.lastErr}
+	if len(t.s.Outbox) > 0 {
+		d.Oldest = t.s.Outbox[0].Wall
+	}
+	return d
+}
+
+// accept checks the whole answer before anything is forgotten, then settles each entry.
+func (t *Tablet) accept(out *contract.PushResponse, batch []Pending) error {
+	if len(out.Results) != len(batch) {
+		return fmt.Errorf("%w: %d results for %d entries", ErrAnswer, len(out.Results), len(batch))
+	}
+	cp, err := t.check(out.Checkpoint, out.Epoch)
+	if err != nil {
+		return err
+	}
+	for i, r := range out.Results {
+		if r.Index != i || r.ID != "" && r.ID != batch[i].ID.String() {
+			return fmt.Errorf("%w: result %d is of another entry", ErrAnswer, i)
+		}
+		if r.Outcome != contract.OutcomeRefused && (r.ID == "" || r.Position == nil || *r.Position >= cp.size) {
+			return fmt.Errorf("%w: result %d is acknowledged without a receipt", ErrAnswer, i) // C6
+		}
+	}
+	t.adopt(cp)
+	for i := range out.Results {
+		t.settle(&batch[i], &out.Results[i])
+	}
+	if out.Limits.Entries > 0 && out.Limits.Bytes > 0 {
+		t.limits = out.Limits
+	}
+	if out.Lease != nil {
+		t.anchor(out.Lease)
+	}
+	return nil
+}
+
+// settle takes one entry out of the outbox.
+func (t *Tablet) settle(p *Pending, r *contract.PushResult) {
+	i := slices.IndexFunc(t.s.Outbox, func(o Pending) bool { return o.ID == p.ID })
+	if i < 0 {
+		return
+	}
+	t.s.Outbox = slices.Delete(t.s.Outbox, i, i+1)
+	outcome := r.Outcome
+	if outcome == contract.OutcomeDuplicate {
+		outcome = r.First
+	}
+	taken := outcome == contract.OutcomeApplied || outcome == contract.OutcomeConflict
+	if e, id, err := p.decode(); err == nil {
+		for _, c := range e.Changes {
+			if u := t.view.unit(e.Person, c.Unit, false); u != nil {
+				u.settle(id, taken)
+			}
+		}
+	}
+	if t.waiting[p.Person]--; t.waiting[p.Person] <= 0 {
+		delete(t.waiting, p.Person)
+		if who := t.view[p.Person]; who != nil && who.gone {
+			delete(t.view, p.Person) // T8
+		}
+	}
+	if r.Outcome == contract.OutcomeRefused {
+		p.Code = r.Code
+		t.s.Refused = append(t.s.Refused, *p)
+		return
+	}
+	if t.cfg.Keep > 0 {
+		t.s.Kept = append(t.s.Kept, Kept{*p, *r.Position})
+		if extra := len(t.s.Kept) - t.cfg.Keep; extra > 0 {
+			t.s.Kept = slices.Delete(t.s.Kept, 0, extra)
+		}
+	}
+}
+
+// check verifies a checkpoint against the key and the one that is held (T6).
+func (t *Tablet) check(text, epoch string) (checkpoint, error) {
+	if text == t.held.text && epoch == t.held.epoch {
+		return t.held, nil
+	}
+	cp, err := openCheckpoint(text, t.verifier, t.s.Tenant)
+	if err != nil {
+		return cp, err
+	}
+	if cp.epoch != epoch {
+		return cp, fmt.Errorf("%w: it is of another epoch than the answer", ErrCheckpoint)
+	}
+	return cp, cp.follows(t.held)
+}
+
+func (t *Tablet) adopt(cp checkpoint) {
+	t.renew(cp.epoch)
+	t.held, t.s.Checkpoint = cp, cp.text
+}

@@ -1,0 +1,296 @@
+package client
+
+import (
+	"cmp"
+	"context"
+	"crypto"
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"golang.org/x/mod/sumdb/note"
+
+	contract "flette/mobile-contract"
+	"flette/model"
+)
+
+// Errors of a tablet that is not ready for a call.
+var (
+	ErrNotEnrolled = errors.New("client: the device is not enrolled")
+	ErrNoLease     = errors.New("client: nobody is logged in")
+)
+
+// Config makes a tablet. URL, Wall and Mono are required.
+type Config struct {
+	URL  string        // "https://flette.example", without a slash at the end
+	HTTP *http.Client  // http.DefaultClient when nil
+	Key  crypto.Signer // Ed25519 or P-256; a new Ed25519 key when nil
+
+	Wall  func() time.Time     // the tablet's wall clock: may be wrong
+	Mono  func() time.Duration // counts up from anywhere, never back
+	Sleep func(context.Context, time.Duration) error
+	Rand  io.Reader // crypto/rand when nil
+
+	App      string // name and version, for the device's page
+	Encoding string // of pushes: EncodingNone, EncodingGzip or EncodingZstd
+	Batch    int    // most entries in a push, when lower than what the server allows
+	Page     int    // items in a pull page, 0 for the server's choice
+	Tries    int    // of a call that gets 429, 503 or no answer; 4 when 0
+	Keep     int    // acknowledged entries kept for a rewound server (T5); 1000 when 0, none when negative
+	Lean     bool   // keep ids of heads without their values: for populations of tablets
+
+	// Save puts the state on stable storage before it returns (T1). It is called for every
+	// signed entry and every answer, with the tablet's lock held. Nil keeps all in memory.
+	Save func(*State) error
+}
+
+// Tablet is one enrolled device. It is safe for concurrent use: signing never waits for the
+// network, and network calls follow each other.
+type Tablet struct {
+	cfg  Config
+	call *caller
+
+	net sync.Mutex // one network call at a time; taken before mu
+	mu  sync.Mutex // guards all below
+
+	s        State
+	verifier note.Verifier
+	held     checkpoint
+	mono     time.Duration // Mono when the lease was received
+	limits   contract.Limits
+	cursor   string
+	viewOf   model.ActorID // whose caseload the view is
+	view     caseload
+	waiting  map[model.PersonID]int // entries in the outbox, by person
+	lastErr  string
+}
+
+// New makes a tablet that is not enrolled.
+func New(cfg Config) (*Tablet, error) {
+	if cfg.URL == "" || cfg.Wall == nil || cfg.Mono == nil {
+		return nil, errors.New("client: URL, Wall and Mono are required")
+	}
+	if cfg.Rand == nil {
+		cfg.Rand = rand.Reader
+	}
+	if cfg.HTTP == nil {
+		cfg.HTTP = http.DefaultClient
+	}
+	if cfg.Sleep == nil {
+		cfg.Sleep = sleep
+	}
+	if cfg.Key == nil {
+		seed := make([]byte, ed25519.SeedSize)
+		if _, err := io.ReadFull(cfg.Rand, seed); err != nil {
+			return nil, fmt.Errorf("client: random: %w", err)
+		}
+		cfg.Key = ed25519.NewKeyFromSeed(seed)
+	}
+	cfg.Tries, cfg.Keep = cmp.Or(cfg.Tries, 4), cmp.Or(cfg.Keep, 1000)
+	prove, err := newProver(cfg.Key, cfg.Rand)
+	if err != nil {
+		return nil, err
+	}
+	return &Tablet{
+		cfg: cfg,
+		call: &caller{
+			base: strings.TrimSuffix(cfg.URL, "/"), http: cfg.HTTP, wall: cfg.Wall, sleep: cfg.Sleep,
+			rand: cfg.Rand, tries: cfg.Tries, prove: prove,
+		},
+		limits:  contract.Limits{Entries: 200, Bytes: 1 << 20, Entry: model.MaxEntryBytes},
+		view:    caseload{},
+		waiting: map[model.PersonID]int{},
+	}, nil
+}
+
+// Enrol spends a one-time code and makes the key known to the tenant. It is not repeated when
+// no answer comes: the code may be spent.
+func (t *Tablet) Enrol(ctx context.Context, tenant model.TenantID, code, label string) (*contract.EnrolResponse, error) {
+	t.net.Lock()
+	defer t.net.Unlock()
+	proof, err := t.call.prove.enrolProof(string(tenant), code)
+	if err != nil {
+		return nil, err
+	}
+	var out contract.EnrolResponse
+	if _, err := t.call.do(ctx, request{
+		method: http.MethodPost, path: "/v1/devices", out: &out,
+		in: contract.EnrolRequest{Tenant: tenant, Code: code, Key: jsontext.Value(t.call.prove.public.String()), Proof: proof, Label: label},
+	}); err != nil {
+		return nil, err
+	}
+	verifier, err := note.NewVerifier(out.JournalKey)
+	if err != nil || verifier.Name() != "flette/"+string(out.Tenant) {
+		return nil, fmt.Errorf("%w: journal key", ErrCheckpoint)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.verifier = verifier
+	t.s = State{Tenant: out.Tenant, Device: out.Device, Epoch: out.Epoch, JournalKey: out.JournalKey}
+	return &out, t.save()
+}
+
+// Login gets a lease for the user of an access token. Another user's caseload replaces the
+// view; the outbox stays, each entry with its own author.
+func (t *Tablet) Login(ctx context.Context, accessToken string) (*contract.LeaseResponse, error) {
+	t.net.Lock()
+	defer t.net.Unlock()
+	t.mu.Lock()
+	device := t.s.Device
+	t.mu.Unlock()
+	if device.IsZero() {
+		return nil, ErrNotEnrolled
+	}
+	var out contract.LeaseResponse
+	if _, err := t.call.do(ctx, request{
+		method: http.MethodPost, path: "/v1/leases", scheme: "Bearer", token: accessToken, safe: true, out: &out,
+		in: contract.LeaseRequest{Device: device, Wall: model.MillisOf(t.cfg.Wall())},
+	}); err != nil {
+		return nil, t.failed(err)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.anchor(&out.Lease)
+	changed := t.viewOf != out.Lease.Actor || t.s.Epoch != out.Epoch
+	t.renew(out.Epoch)
+	if changed {
+		t.viewOf = out.Lease.Actor
+		t.dropView()
+	}
+	return &out, t.save()
+}
+
+// anchor takes a lease and notes the monotonic clock at its arrival.
+func (t *Tablet) anchor(l *contract.Lease) {
+	t.s.Lease, t.mono, t.s.Rebooted = l, t.cfg.Mono(), false
+}
+
+// renew notes a new life of the store. What was acknowledged in the old one may be missing
+// in the new, so it is sent again (T5).
+func (t *Tablet) renew(epoch string) {
+	if epoch == t.s.Epoch {
+		return
+	}
+	if t.s.Epoch != "" {
+		t.resend(0)
+	}
+	t.s.Epoch = epoch
+}
+
+// resend puts kept entries from a position on back into the outbox, oldest first, and forgets
+// the receipt for them.
+func (t *Tablet) resend(from int64) {
+	var again []Pending
+	t.s.Kept = slices.DeleteFunc(t.s.Kept, func(k Kept) bool {
+		if k.Position >= from {
+			again = append(again, k.Pending)
+		}
+		return k.Position >= from
+	})
+	for _, p := range again {
+		t.waiting[p.Person]++
+	}
+	t.s.Outbox = append(again, t.s.Outbox...)
+	slices.SortStableFunc(t.s.Outbox, func(a, b Pending) int { return cmp.Compare(a.Seq, b.Seq) })
+	t.held, t.s.Checkpoint = checkpoint{}, ""
+}
+
+// dropView forgets what the server sent. Own work that waits stays visible (T8).
+func (t *Tablet) dropView() {
+	t.cursor, t.view = "", caseload{}
+	for _, p := range t.s.Outbox {
+		if e, id, err := p.decode(); err == nil {
+			t.view.record(e, id, t.cfg.Lean)
+		}
+	}
+}
+
+// failed notes an error's code for the diary.
+func (t *Tablet) failed(err error) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.lastErr = CodeOf(err); t.lastErr == "" {
+		t.lastErr = "no answer"
+	}
+	return err
+}
+
+// ID returns the device id, zero before enrolment.
+func (t *Tablet) ID() model.DeviceID {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.s.Device
+}
+
+// Actor returns who is logged in, "" for nobody.
+func (t *Tablet) Actor() model.ActorID {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.s.Lease == nil {
+		return ""
+	}
+	return t.s.Lease.Actor
+}
+
+// Outbox returns the signed entries that are not acknowledged, oldest first.
+func (t *Tablet) Outbox() []Pending {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Clone(t.s.Outbox)
+}
+
+// Refused returns the entries that the server could not attribute: a person has to see them (T4).
+func (t *Tablet) Refused() []Pending {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Clone(t.s.Refused)
+}
+
+// Checkpoint returns the newest checkpoint and its journal size, "" and 0 before the first.
+func (t *Tablet) Checkpoint() (text string, size int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.held.text, t.held.size
+}
+
+// Persons returns the cards of the caseload, by number.
+func (t *Tablet) Persons() []contract.PersonCard {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var cards []contract.PersonCard
+	for _, p := range t.view {
+		if p.card != nil && !p.gone {
+			cards = append(cards, *p.card)
+		}
+	}
+	slices.SortFunc(cards, func(a, b contract.PersonCard) int { return cmp.Compare(a.BrukerNr, b.BrukerNr) })
+	return cards
+}
+
+// View returns a unit as the user sees it: own unsent work on top of what the server sent.
+// It is false when the tablet knows nothing of the unit. A lean tablet gives ids only.
+func (t *Tablet) View(p model.PersonID, u model.Unit) (contract.UnitView, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	at := t.view.unit(p, u, false)
+	if at == nil {
+		return contract.UnitView{}, false
+	}
+	v := contract.UnitView{Unit: u, Position: at.position, Class: at.class, Late: at.late, Review: at.review}
+	for _, h := range at.seen() {
+		if h.view != nil {
+			v.Heads = append(v.Heads, *h.view)
+		} else {
+			v.Heads = append(v.Heads, contract.HeadView{Entry: h.id})
+		}
+	}
+	return v, true
+}

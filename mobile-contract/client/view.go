@@ -1,0 +1,158 @@
+package client
+
+import (
+	"slices"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	contract "flette/mobile-contract"
+	"flette/model"
+)
+
+// caseload is the tablet's view: what the server sent, and on top of it what this tablet
+// has signed since. It is kept small: without values when the tablet is lean.
+type caseload map[model.PersonID]*person
+
+type person struct {
+	card  *contract.PersonCard
+	gone  bool // scope.remove came while entries about the person still wait (T8)
+	units map[model.Unit]*unit
+}
+
+type unit struct {
+	position int64
+	class    model.Class
+	late     bool
+	review   string
+	heads    []head  // as the server sent them, the shown one first
+	own      []write // signed here and not acknowledged yet, oldest first
+}
+
+type head struct {
+	id   model.EntryID
+	view *contract.HeadView // nil when lean
+}
+
+type write struct {
+	head
+	over []model.EntryID
+}
+
+func (c caseload) unit(p model.PersonID, u model.Unit, create bool) *unit {
+	who := c[p]
+	if who == nil {
+		if !create {
+			return nil
+		}
+		who = &person{}
+		c[p] = who
+	}
+	if who.units == nil {
+		who.units = map[model.Unit]*unit{}
+	}
+	at := who.units[u]
+	if at == nil && create {
+		at = &unit{}
+		who.units[u] = at
+	}
+	return at
+}
+
+// seen lists the heads that the user sees: own work first, newest first, then what the
+// server sent and own work has not replaced.
+func (u *unit) seen() []head {
+	if u == nil {
+		return nil
+	}
+	if len(u.own) == 0 {
+		return u.heads
+	}
+	covered := func(id model.EntryID) bool {
+		return slices.ContainsFunc(u.own, func(w write) bool { return slices.Contains(w.over, id) })
+	}
+	var out []head
+	for _, w := range slices.Backward(u.own) {
+		if !covered(w.id) {
+			out = append(out, w.head)
+		}
+	}
+	for _, h := range u.heads {
+		// After a lost answer the server may show what still waits here.
+		waits := slices.ContainsFunc(u.own, func(w write) bool { return w.id == h.id })
+		if !waits && !covered(h.id) {
+			out = append(out, h)
+		}
+	}
+	return out
+}
+
+// settle moves own work out of the waiting list. Taken work becomes what the server is known
+// to have; quarantined or refused work is no longer shown.
+func (u *unit) settle(id model.EntryID, taken bool) {
+	i := slices.IndexFunc(u.own, func(w write) bool { return w.id == id })
+	if i < 0 {
+		return
+	}
+	w := u.own[i]
+	u.own = slices.Delete(u.own, i, i+1)
+	if !taken {
+		return
+	}
+	kept := slices.DeleteFunc(slices.Clone(u.heads), func(h head) bool { return slices.Contains(w.over, h.id) || h.id == id })
+	u.heads = append([]head{w.head}, kept...)
+}
+
+// receive takes the server's state of the unit; work that still waits stays on top.
+func (u *unit) receive(v *contract.UnitView, lean bool) {
+	u.position, u.class, u.late, u.review = v.Position, v.Class, v.Late, v.Review
+	u.heads = make([]head, len(v.Heads))
+	for i := range v.Heads {
+		u.heads[i].id = v.Heads[i].Entry
+		if !lean {
+			h := v.Heads[i]
+			u.heads[i].view = &h
+		}
+	}
+}
+
+// record puts the changes of an own entry into the view.
+func (c caseload) record(e *model.Entry, id model.EntryID, lean bool) {
+	if !e.Act.Sets() {
+		return
+	}
+	for _, ch := range e.Changes {
+		w := write{head: head{id: id}, over: ch.Over}
+		if !lean {
+			w.view = &contract.HeadView{
+				Entry: id, Act: e.Act, Actor: e.Actor, Device: e.Device,
+				Stamp: model.Stamp{Wall: e.Wall}, Value: jsontext.Value(slices.Clone(ch.Value)),
+			}
+		}
+		u := c.unit(e.Person, ch.Unit, true)
+		u.own = append(u.own, w)
+	}
+}
+
+// apply takes one item of a page.
+func (c caseload) apply(it *contract.PullItem, waits func(model.PersonID) bool, lean bool) {
+	switch it.Type {
+	case contract.ItemScopeAdd:
+		who := c[it.Person]
+		if who == nil {
+			who = &person{}
+			c[it.Person] = who
+		}
+		who.card, who.gone = it.Card, false
+	case contract.ItemScopeRemove:
+		if who := c[it.Person]; who != nil && waits(it.Person) {
+			who.gone = true
+		} else {
+			delete(c, it.Person)
+		}
+	case contract.ItemUnit:
+		if it.Unit != nil {
+			c.unit(it.Person, it.Unit.Unit, true).receive(it.Unit, lean)
+		}
+	}
+	// News of decisions and settlements is for the user; types of tomorrow are ignored.
+}
