@@ -58,11 +58,11 @@ var Codes = []Code{
 
 	// The state of things.
 	{"conflict", 409, "", RetryFixed, "The request contradicts the present state."},
-	{"already-settled", 409, "", RetryFixed, "The review or quarantined entry is settled already."},
-	{"not-releasable", 409, "", RetryNever, "The quarantined entry cannot take effect as it is: close it and register anew."},
+	{"already-settled", 409, OutcomeQuarantined, RetryFixed, "The review or quarantined entry is settled already."},
+	{"not-releasable", 409, OutcomeQuarantined, RetryNever, "The quarantined entry cannot take effect as it is: close it and register anew."},
 	{"device-exists", 409, "", RetryNever, "The key is enrolled already."},
 	{"epoch-changed", 409, "", RetryFixed, "The store was restored or re-created: start from an empty cursor."},
-	{"store-rewound", 409, "", RetryFixed, "The device holds a checkpoint that this store cannot prove: send again what lies above `size`."},
+	{"store-rewound", 409, "", RetryFixed, "The device holds a checkpoint that this store does not continue: push without it, the kept entries again."},
 	{"nothing-to-send", 409, "", RetryLater, "There is nothing new to extract."},
 	{"contacts-missing", 409, "", RetryFixed, "The tenant has no contact person for the register."},
 	{"cursor-gone", 410, "", RetryFixed, "The cursor is too old: start from an empty cursor."},
@@ -116,6 +116,7 @@ var Codes = []Code{
 	{"unknown-person", 0, OutcomeQuarantined, RetryNever, "The tenant has no such person."},
 	{"unknown-target", 0, OutcomeQuarantined, RetryNever, "The target is not an entry that the act can point at."},
 	{"too-many-heads", 0, OutcomeQuarantined, RetryNever, "The unit has more open heads than a person can decide."},
+	{"device-forked", 0, OutcomeQuarantined, RetryNever, "The device has forked before: it must be enrolled anew."},
 	{"seq-fork", 0, OutcomeQuarantined, RetryNever, "The device signed two entries with one sequence number: it was cloned or restored."},
 }
 

@@ -7,6 +7,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -39,6 +40,31 @@ func TestCodesAreSound(t *testing.T) {
 		if p := NewProblem(code, "x"); p.Code != "internal" || p.Status != 500 {
 			t.Errorf("%s has no status, its problem is %+v", code, p)
 		}
+	}
+}
+
+// Every code that the engine gives an entry is in the table.
+func TestCodesOfSyncAreListed(t *testing.T) {
+	pattern := regexp.MustCompile(`(?m)^\s+Code[A-Za-z]+\s*=\s*"([a-z-]+)"`)
+	files, err := filepath.Glob("../sync/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, name := range files {
+		source, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range pattern.FindAllStringSubmatch(string(source), -1) {
+			found++
+			if c, ok := LookupCode(m[1]); !ok || c.Entry == "" {
+				t.Errorf("%s: code %q is not in the table as an entry's", name, m[1])
+			}
+		}
+	}
+	if found < 8 {
+		t.Errorf("only %d codes found", found)
 	}
 }
 

@@ -20,7 +20,7 @@ type Problem struct {
 
 	Current *ReviewView `json:"current,omitzero"` // precondition-failed: the review as it is now
 	Limits  *Limits     `json:"limits,omitzero"`  // too-large: what fits
-	Size    *int64      `json:"size,omitzero"`    // store-rewound: journal size the store can prove
+	Size    *int64      `json:"size,omitzero"`    // store-rewound: journal size of the store now
 	Epoch   string      `json:"epoch,omitempty"`  // store-rewound, epoch-changed: the present one
 }
 

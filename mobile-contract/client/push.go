@@ -36,8 +36,8 @@ func (r *PushReport) Count(outcome string) int {
 // holds what was acknowledged before an error; the rest stays in the outbox (T2, T3), so
 // Push may always be called again.
 //
-// After a problem store-rewound the kept entries that the server lacks are back in the outbox:
-// tell the operator and push again.
+// After a problem store-rewound the kept entries are back in the outbox (T5): tell the
+// operator and push again.
 func (t *Tablet) Push(ctx context.Context) (*PushReport, error) {
 	t.net.Lock()
 	defer t.net.Unlock()
@@ -105,13 +105,9 @@ func (t *Tablet) pushRefused(answer *Error, sent int, most *int) (left int, err 
 		t.cfg.Encoding = EncodingNone
 		return max(1, sent), nil
 	case answer.Problem.Code == "store-rewound":
-		from := int64(0)
-		// A size says what is missing only in the same life of the store: a restored one has
-		// grown since, over other entries. Sending one too many costs a duplicate.
-		if p := answer.Problem; p.Size != nil && (p.Epoch == "" || p.Epoch == t.held.epoch) {
-			from = *p.Size
-		}
-		t.resend(from)
+		// All of them: a restored store grows again, so its size does not say what is missing.
+		// Sending one too many costs a duplicate.
+		t.resend()
 		return 0, errors.Join(answer, t.save())
 	}
 	return 0, answer

@@ -180,27 +180,20 @@ func (t *Tablet) renew(epoch string) {
 		return
 	}
 	if t.s.Epoch != "" {
-		t.resend(0)
+		t.resend()
 	}
 	t.s.Epoch = epoch
 }
 
-// resend puts kept entries from a position on back into the outbox, oldest first, and forgets
-// the receipt for them.
-func (t *Tablet) resend(from int64) {
-	var again []Pending
-	t.s.Kept = slices.DeleteFunc(t.s.Kept, func(k Kept) bool {
-		if k.Position >= from {
-			again = append(again, k.Pending)
-		}
-		return k.Position >= from
-	})
-	for _, p := range again {
-		t.waiting[p.Person]++
+// resend puts the kept entries back into the outbox, oldest first, and forgets the receipt
+// for them.
+func (t *Tablet) resend() {
+	for _, k := range t.s.Kept {
+		t.waiting[k.Person]++
+		t.s.Outbox = append(t.s.Outbox, k.Pending)
 	}
-	t.s.Outbox = append(again, t.s.Outbox...)
 	slices.SortStableFunc(t.s.Outbox, func(a, b Pending) int { return cmp.Compare(a.Seq, b.Seq) })
-	t.held, t.s.Checkpoint = checkpoint{}, ""
+	t.s.Kept, t.held, t.s.Checkpoint = nil, checkpoint{}, ""
 }
 
 // dropView forgets what the server sent. Own work that waits stays visible (T8).

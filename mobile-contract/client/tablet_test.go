@@ -284,17 +284,17 @@ func TestStoreRewoundGetsTheEntriesAgain(t *testing.T) {
 				f.first[j.ID] = contract.PushResult{ID: j.ID.String(), Outcome: contract.OutcomeApplied, Position: &p}
 			}
 			_, err := tab.Push(context.Background())
-			want := 3
-			if epoch != "e1" {
-				want = 5 // in another life the size says nothing about what is missing
-			}
-			if CodeOf(err) != "store-rewound" || len(tab.Outbox()) != want {
+			if CodeOf(err) != "store-rewound" || len(tab.Outbox()) != 5 {
 				t.Fatalf("%v, outbox %d", err, len(tab.Outbox()))
 			}
+			// A stranger's entry takes the place of one that was lost, before ours come back.
+			other, _ := f.tablet(Config{})
+			sign(t, other, "score/hearing", 1)
+			push(t, other)
 			push(t, tab)
 			pull(t, tab)
 			for i := range lost {
-				if i >= len(f.entries) || f.entries[i].ID != lost[i].ID {
+				if !slices.ContainsFunc(f.entries, func(j *model.JWS) bool { return j.ID == lost[i].ID }) {
 					t.Errorf("entry %d did not come back", i)
 				}
 			}
