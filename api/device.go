@@ -1,0 +1,255 @@
+package api
+
+import (
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+
+	"flette/internal/jwk"
+	contract "flette/mobile-contract"
+	"flette/model"
+	"flette/store"
+	"flette/sync"
+)
+
+const (
+	enrolType    = "flette-enrol+jws"
+	maxLabel     = 100
+	maxCode      = 64
+	maxJWSHeader = 1024
+)
+
+// enrol admits a device that shows a one-time code and holds the key it names.
+func enrol(c *call) (answer, error) {
+	var in contract.EnrolRequest
+	if f := decodeStrict(c.body, &in); f != nil {
+		return answer{}, f
+	}
+	tenant, err := model.ParseTenantID(string(in.Tenant))
+	switch {
+	case err != nil:
+		return answer{}, failAt("invalid-member", "/tenant", "The tenant id is 1-40 of a-z, 0-9 and hyphen.")
+	case in.Code == "" || len(in.Code) > maxCode:
+		return answer{}, failAt("invalid-member", "/code", "The code is 1-64 characters.")
+	case len(in.Label) > maxLabel:
+		return answer{}, failAt("invalid-member", "/label", "The label is at most 100 bytes.")
+	}
+	key, err := jwk.Parse(in.Key)
+	if err != nil {
+		f := failAt("invalid-key", "/key", "")
+		f.cause = err
+		return answer{}, f
+	}
+	if !possesses(in, key) {
+		return answer{}, failAt("invalid-proof", "/proof", "")
+	}
+	d, err := c.engine().Enrol(c.ctx, sync.Enrolment{Tenant: tenant, Code: in.Code, Key: key, Label: in.Label})
+	if errors.Is(err, store.ErrNotFound) {
+		// A tenant that is not here and a code that is not known look the same.
+		err = sync.ErrInvite
+	}
+	if err != nil {
+		return answer{}, err
+	}
+	c.who.tenant = tenant
+	out := contract.EnrolResponse{
+		Device: d.ID, Tenant: tenant, Fingerprint: sync.Fingerprint(d.JKT), ServerTime: model.MillisOf(c.now),
+	}
+	if out.Epoch, out.JournalKey, err = c.identity(); err != nil {
+		return answer{}, err
+	}
+	return answer{status: http.StatusCreated, value: out}, nil
+}
+
+// possesses checks the enrolment proof: signed by the very key, with that key's algorithm,
+// for this tenant and code. A proof made for one enrolment is good for no other.
+func possesses(in contract.EnrolRequest, key jwk.PublicKey) bool {
+	input, sig, ok := cutLast(in.Proof)
+	head, payload, ok2 := strings.Cut(input, ".")
+	if !ok || !ok2 || len(head) > maxJWSHeader || strings.ContainsAny(in.Proof, "\r\n") {
+		return false
+	}
+	var h struct {
+		Alg string `json:"alg"`
+		Typ string `json:"typ"`
+	}
+	var p struct {
+		Tenant string `json:"tenant"`
+		Code   string `json:"code"`
+		JKT    string `json:"jkt"`
+	}
+	signature, err := cursorB64.DecodeString(sig)
+	if err != nil || !decodePart(head, &h) || !decodePart(payload, &p) || h.Typ != enrolType || h.Alg != key.Alg() {
+		return false
+	}
+	return key.Verify(h.Alg, []byte(input), signature) &&
+		p.Tenant == string(in.Tenant) && p.Code == in.Code && p.JKT == key.Thumbprint()
+}
+
+func cutLast(s string) (before, after string, ok bool) {
+	i := strings.LastIndexByte(s, '.')
+	if i < 0 {
+		return "", "", false
+	}
+	return s[:i], s[i+1:], true
+}
+
+func decodePart(part string, out any) bool {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(part)
+	return err == nil && json.Unmarshal(raw, out, json.RejectUnknownMembers(true)) == nil
+}
+
+// identity returns what a client knows a journal by.
+func (c *call) identity() (epoch, key string, err error) {
+	keys, err := c.engine().Keys(c.who.tenant)
+	if err != nil {
+		return "", "", err
+	}
+	err = c.view(func(v store.View) error {
+		epoch = v.Tenant().Epoch
+		return nil
+	})
+	return epoch, keys.JournalVerifier(), err
+}
+
+func listDevices(c *call) (answer, error) {
+	limit, f := c.limit()
+	if f != nil {
+		return answer{}, f
+	}
+	after, f := afterOf("devices", c.text("cursor"))
+	if f != nil {
+		return answer{}, f
+	}
+	devices, err := c.engine().Devices(c.ctx, c.who.tenant, after, limit)
+	if err != nil {
+		return answer{}, err
+	}
+	out := contract.DeviceList{Devices: []contract.DeviceView{}}
+	for i := range devices {
+		out.Devices = append(out.Devices, deviceView(&devices[i]))
+	}
+	if len(devices) == limit {
+		out.Next = nextOf("devices", devices[limit-1].ID.String())
+	}
+	return answer{status: http.StatusOK, value: out}, nil
+}
+
+func revokeDevice(c *call) (answer, error) {
+	id, err := model.ParseDeviceID(c.id)
+	if err != nil {
+		return answer{}, badPath()
+	}
+	var in contract.RevokeRequest
+	if f := decodeStrict(c.body, &in); f != nil {
+		return answer{}, f
+	}
+	if in.Reason == "" || len(in.Reason) > 500 {
+		return answer{}, failAt("invalid-member", "/reason", "The reason is 1-500 bytes.")
+	}
+	d, err := c.engine().Device(c.ctx, c.who.tenant, id)
+	if err != nil {
+		return answer{}, err
+	}
+	if d.Kind == sync.KindDesk {
+		// Without its desk the tenant could decide nothing any more.
+		return answer{}, fail("conflict", "The review desk is the server's own and cannot be revoked.")
+	}
+	status := sync.DeviceStatus{}
+	if status.Device, err = c.engine().Revoke(c.ctx, c.who.tenant, id, in.Reason); err != nil {
+		return answer{}, err
+	}
+	err = c.view(func(v store.View) error {
+		if status.Chain, err = v.Chain(id); err != nil {
+			return err
+		}
+		diary, err := store.Get[store.Diary](v, id.String())
+		if errors.Is(err, store.ErrNotFound) {
+			return nil
+		}
+		status.Diary = &diary
+		return err
+	})
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{status: http.StatusOK, value: deviceView(&status)}, nil
+}
+
+func invite(c *call) (answer, error) {
+	var in contract.InviteRequest
+	if f := decodeStrict(c.body, &in); f != nil {
+		return answer{}, f
+	}
+	if in.Label == "" || len(in.Label) > maxLabel {
+		return answer{}, failAt("invalid-member", "/label", "The label is 1-100 bytes.")
+	}
+	code, expires, err := c.engine().Invite(c.ctx, c.who.tenant, in.Label)
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{status: http.StatusCreated, value: contract.InviteResponse{Tenant: c.who.tenant, Code: code, Expires: expires}}, nil
+}
+
+// lease logs a user in on a device.
+func lease(c *call) (answer, error) {
+	var in contract.LeaseRequest
+	if f := decodeStrict(c.body, &in); f != nil {
+		return answer{}, f
+	}
+	d, err := c.engine().Device(c.ctx, c.who.tenant, in.Device)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return answer{}, fail("unknown-device", "")
+	case err != nil:
+		return answer{}, err
+	case d.JKT != c.who.key.JKT:
+		return answer{}, fail("lease-not-bound", "The proof is not by the key of this device.")
+	}
+	grant := sync.LeaseGrant{
+		Tenant: c.who.tenant, Device: d.ID, Actor: c.who.actor, Roles: c.who.roles, Name: c.who.user.Name, Wall: in.Wall,
+	}
+	if at := c.who.user.AuthTime; !at.IsZero() {
+		// A session counts from the login, however often the token was refreshed since.
+		grant.Session = model.MillisOf(at) + c.engine().Session()
+		if grant.Session-1000 <= c.engine().Now() {
+			return answer{}, fail("invalid-token", "The login is too long ago for a session: log in again.")
+		}
+	}
+	l, released, err := c.engine().IssueLease(c.ctx, grant)
+	if err != nil {
+		return answer{}, err
+	}
+	out := contract.LeaseResponse{Released: released}
+	if out.Lease, err = c.leaseView(l, d.JKT); err != nil {
+		return answer{}, err
+	}
+	if out.Epoch, _, err = c.identity(); err != nil {
+		return answer{}, err
+	}
+	return answer{status: http.StatusCreated, value: out}, nil
+}
+
+func (c *call) leaseView(l model.Lease, jkt string) (contract.Lease, error) {
+	token, err := c.s.leaseToken(c.who.tenant, l, jkt)
+	return contract.Lease{
+		Token: token, ID: l.ID, Actor: l.Actor, Roles: l.Roles.Names(), IssuedAt: l.IssuedAt, ExpiresAt: l.ExpiresAt,
+	}, err
+}
+
+func deviceView(d *sync.DeviceStatus) contract.DeviceView {
+	out := contract.DeviceView{
+		Device: d.ID, Label: d.Label, Kind: d.Kind, State: d.State, Fingerprint: sync.Fingerprint(d.JKT),
+		Enrolled: d.Enrolled, LastSeq: d.Chain.Last, Forked: d.Chain.Forked,
+	}
+	for _, g := range d.Chain.Missing {
+		out.Gaps = append(out.Gaps, contract.Gap{From: g.From, To: g.To})
+	}
+	if d.Diary != nil {
+		out.LastContact, out.Outbox, out.SkewMs, out.LastError = &d.Diary.At, d.Diary.Outbox, d.Diary.SkewMs, d.Diary.LastError
+	}
+	return out
+}

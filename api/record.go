@@ -1,0 +1,239 @@
+package api
+
+import (
+	"net/http"
+	"strconv"
+
+	contract "flette/mobile-contract"
+	"flette/model"
+	"flette/store"
+	"flette/sync"
+)
+
+const (
+	listOfPersons = "persons"
+	listOfUnits   = "units"
+	listOfHistory = "history"
+	unitsPage     = 500
+)
+
+// listPersons lists the tenant for those who see it, and the own caseload for a nurse (H3).
+func listPersons(c *call) (answer, error) {
+	limit, f := c.limit()
+	if f != nil {
+		return answer{}, f
+	}
+	after, f := afterPerson(listOfPersons, c.text("cursor"))
+	if f != nil {
+		return answer{}, f
+	}
+	out := contract.PersonList{Persons: []contract.PersonCard{}}
+	err := c.view(func(v store.View) error {
+		persons, err := c.persons(v, after, limit)
+		if err != nil {
+			return err
+		}
+		for i := range persons {
+			card, err := c.s.personCard(c.who.tenant, &persons[i])
+			if err != nil {
+				return err
+			}
+			out.Persons = append(out.Persons, card)
+		}
+		if len(persons) == limit {
+			out.Next = nextOf(listOfPersons, persons[limit-1].ID.String())
+		}
+		return nil
+	})
+	return answer{status: http.StatusOK, value: out}, err
+}
+
+func (c *call) persons(v store.View, after model.PersonID, limit int) ([]store.Person, error) {
+	if c.who.seesAll() {
+		key := ""
+		if !after.IsZero() {
+			key = after.String()
+		}
+		return store.List[store.Person](v, "", key, limit)
+	}
+	ids, err := c.engine().Caseload(v, c.who.actor, c.engine().Now())
+	if err != nil {
+		return nil, err
+	}
+	var out []store.Person
+	for _, id := range ids {
+		if !after.IsZero() && id.String() <= after.String() {
+			continue
+		}
+		p, err := store.Get[store.Person](v, id.String())
+		if err != nil {
+			return nil, err
+		}
+		if out = append(out, p); len(out) == limit {
+			break
+		}
+	}
+	return out, nil
+}
+
+// person reads the {id} of the path as a person whom the caller may see. Nobody's person and
+// somebody else's get the same answer (H3).
+func (c *call) person(v store.View) (store.Person, error) {
+	id, err := model.ParsePersonID(c.id)
+	if err != nil {
+		return store.Person{}, badPath()
+	}
+	if !c.who.seesAll() {
+		mine, err := c.engine().InCaseload(v, c.who.actor, id)
+		if err != nil {
+			return store.Person{}, err
+		}
+		if !mine {
+			return store.Person{}, store.ErrNotFound
+		}
+	}
+	return store.Get[store.Person](v, id.String())
+}
+
+// getPerson reads the merged record, now or at an earlier size of the journal.
+func getPerson(c *call) (answer, error) {
+	asOf, f := c.number("as_of", -1, 0, maxSafe)
+	if f != nil {
+		return answer{}, f
+	}
+	key, f := afterOf(listOfUnits, c.text("after"))
+	if f != nil {
+		return answer{}, badQuery("after")
+	}
+	after := model.Unit(key)
+	var out contract.PersonRecord
+	err := c.view(func(v store.View) error {
+		p, err := c.person(v)
+		if err != nil {
+			return err
+		}
+		if asOf > v.Size() {
+			return fail("invalid-query", "The parameter as_of is beyond the journal's size.")
+		}
+		who, err := c.engine().Identity(c.who.tenant, &p)
+		if err != nil {
+			return err
+		}
+		out = contract.PersonRecord{Card: cardOf(&p, &who), Position: v.Size(), Units: []contract.UnitView{}}
+		if c.who.seesAll() {
+			out.NationalID = who.Number
+		}
+		add := func(s *model.UnitState) bool {
+			if len(out.Units) == unitsPage {
+				out.Next = nextOf(listOfUnits, string(out.Units[unitsPage-1].Unit))
+				return false
+			}
+			out.Units = append(out.Units, unitView(p.ID, s))
+			return true
+		}
+		if asOf >= 0 {
+			return c.pastUnits(v, p.ID, asOf, after, &out, add)
+		}
+		if err := v.Units(p.ID, "", after, add); err != nil || after != "" {
+			return err
+		}
+		return c.personFindings(v, p.ID, &out)
+	})
+	return answer{status: http.StatusOK, value: out}, err
+}
+
+func (c *call) pastUnits(v store.View, person model.PersonID, asOf int64, after model.Unit, out *contract.PersonRecord, add func(*model.UnitState) bool) error {
+	out.Position = asOf
+	states, err := c.engine().UnitsAsOf(v, person, asOf)
+	if err != nil {
+		return err
+	}
+	for _, s := range states {
+		if s.Unit > after && !add(s) {
+			break
+		}
+	}
+	return nil
+}
+
+func (c *call) personFindings(v store.View, person model.PersonID, out *contract.PersonRecord) error {
+	findings, _, err := c.engine().Findings(v, &person, nil, "", maxLimit)
+	for i := range findings {
+		out.Findings = append(out.Findings, findingView(&findings[i]))
+	}
+	return err
+}
+
+// getHistory lists a person's entries as signed.
+func getHistory(c *call) (answer, error) {
+	limit, f := c.limit()
+	if f != nil {
+		return answer{}, f
+	}
+	after, f := afterPosition(listOfHistory, c.text("cursor"))
+	if f != nil {
+		return answer{}, f
+	}
+	unit := c.text("unit")
+	if unit != "" && unit != string(model.QuarantineUnit) {
+		if _, err := model.ParseUnit(unit); err != nil {
+			return answer{}, badQuery("unit")
+		}
+	}
+	out := contract.History{Entries: []contract.HistoryEntry{}}
+	err := c.view(func(v store.View) error {
+		p, err := c.person(v)
+		if err != nil {
+			return err
+		}
+		out.Person = p.ID
+		past, next, err := c.engine().PersonHistory(v, p.ID, model.Unit(unit), after, limit)
+		for i := range past {
+			out.Entries = append(out.Entries, historyEntry(&past[i]))
+		}
+		if next >= 0 {
+			out.Next = nextOf(listOfHistory, strconv.FormatInt(next, 10))
+		}
+		return err
+	})
+	return answer{status: http.StatusOK, value: out}, err
+}
+
+// assign changes a caseload.
+func assign(c *call) (answer, error) {
+	var in contract.AssignRequest
+	if f := decodeStrict(c.body, &in); f != nil {
+		return answer{}, f
+	}
+	actor, err := model.ParseActorID(string(in.Actor))
+	switch {
+	case err != nil:
+		return answer{}, failAt("invalid-member", "/actor", "The actor id is 1-64 printable ASCII characters without spaces.")
+	case len(in.Persons) == 0 || len(in.Persons) > 1000:
+		return answer{}, failAt("invalid-member", "/persons", "Name 1 to 1000 persons.")
+	case len(in.Reason) > 500:
+		return answer{}, failAt("invalid-member", "/reason", "The reason is at most 500 bytes.")
+	}
+	a := sync.Assign{Actor: actor, Persons: in.Persons, End: in.End, By: string(c.who.actor), Reason: in.Reason}
+	if in.From != nil {
+		a.From = *in.From
+	}
+	if in.To != nil {
+		a.To = *in.To
+	}
+	version, err := c.engine().Assign(c.ctx, c.who.tenant, a)
+	return answer{status: http.StatusCreated, value: contract.AssignResponse{Version: version, Changed: len(in.Persons)}}, err
+}
+
+func getCatalogue(c *call) (answer, error) { return c.document(&c.s.catalogue) }
+func getOpenAPI(c *call) (answer, error)   { return c.document(&c.s.openapi) }
+
+// document answers with a fixed text, or 304 when the client has it.
+func (c *call) document(d *document) (answer, error) {
+	for _, have := range c.ifNoneMatch {
+		if have == d.etag || have == "*" {
+			return answer{status: http.StatusNotModified, etag: d.etag, cache: true}, nil
+		}
+	}
+	return answer{status: http.StatusOK, raw: d.body, mime: jsonMIME, etag: d.etag, cache: true}, nil
+}

@@ -1,0 +1,77 @@
+package api
+
+import (
+	"net/http"
+
+	"flette/model"
+)
+
+// route is one row of the table: who may call it, and what it takes. A test holds the table
+// against openapi.yaml, which says the same for everybody else.
+type route struct {
+	method, path string
+	who          credential
+	roles        model.Roles // one of them is needed; 0 only where who asks for no user
+	afterLease   bool        // an expired lease will do
+	query        []string    // the parameters that exist
+	body         int         // most decoded bytes, 0 for no body
+	handle       func(*call) (answer, error)
+}
+
+const (
+	nurse      = model.Roles(model.RoleNurse)
+	supervisor = model.Roles(model.RoleSupervisor)
+	admin      = model.Roles(model.RoleAdmin)
+	operator   = model.Roles(model.RoleOperator)
+	everyRole  = nurse | supervisor | admin | operator
+)
+
+const (
+	get  = http.MethodGet
+	post = http.MethodPost
+
+	pathPush = "/v1/sync/push"
+)
+
+var paged = []string{"cursor", "limit"}
+
+var routes = []route{
+	{post, "/v1/devices", byCode, 0, false, nil, smallBody, enrol},
+	{get, "/v1/devices", byToken, supervisor | admin | operator, false, paged, 0, listDevices},
+	{post, "/v1/devices/{id}/revoke", byToken, admin | operator, false, nil, smallBody, revokeDevice},
+	{post, "/v1/invites", byToken, admin | operator, false, nil, smallBody, invite},
+	{post, "/v1/leases", byTokenKey, everyRole, false, nil, smallBody, lease},
+
+	// An expired lease still pushes, whatever its roles: nothing that was signed is lost.
+	{post, pathPush, byLease, everyRole, true, nil, smallBody, push},
+	{get, "/v1/sync/pull", byLease, everyRole, false, []string{"cursor", "limit", "wait"}, 0, pull},
+
+	{get, "/v1/persons", byTokenOr, nurse | supervisor | admin, false, paged, 0, listPersons},
+	{get, "/v1/persons/{id}", byTokenOr, nurse | supervisor | admin, false, []string{"as_of", "after"}, 0, getPerson},
+	{get, "/v1/persons/{id}/history", byTokenOr, nurse | supervisor | admin, false, []string{"cursor", "limit", "unit"}, 0, getHistory},
+	{post, "/v1/assignments", byToken, supervisor | admin, false, nil, smallBody, assign},
+
+	{get, "/v1/reviews", byToken, supervisor, false, []string{"state", "cursor", "limit"}, 0, listReviews},
+	{get, "/v1/reviews/{id}", byToken, supervisor, false, nil, 0, getReview},
+	{post, "/v1/reviews/{id}/decision", byToken, supervisor, false, nil, decisionBody, decide},
+	{get, "/v1/quarantine", byToken, supervisor, false, []string{"state", "cursor", "limit"}, 0, listQuarantine},
+	{get, "/v1/quarantine/{id}", byToken, supervisor, false, nil, 0, getQuarantined},
+	{post, "/v1/quarantine/{id}/release", byToken, supervisor, false, nil, smallBody, release},
+	{post, "/v1/quarantine/{id}/close", byToken, supervisor, false, nil, smallBody, closeQuarantined},
+
+	{post, "/v1/extracts", byToken, admin, false, nil, smallBody, runExtract},
+	{get, "/v1/extracts", byToken, admin, false, paged, 0, listExtracts},
+	{get, "/v1/extracts/{id}", byToken, admin, false, nil, 0, getExtract},
+	{get, "/v1/extracts/{id}/file", byToken, admin, false, nil, 0, getExtractFile},
+	{get, "/v1/findings", byToken, supervisor | admin, false, []string{"person", "rule", "severity", "cursor", "limit"}, 0, listFindings},
+	{get, "/v1/reports/time", byToken, supervisor | admin, false, []string{"week", "person"}, 0, timeReport},
+
+	{get, "/v1/journal/checkpoint", byAny, everyRole, false, nil, 0, getCheckpoint},
+	{get, "/v1/journal/inclusion", byAny, everyRole, false, []string{"entry", "person", "size"}, 0, getInclusion},
+	{get, "/v1/journal/consistency", byAny, everyRole, false, []string{"from", "to"}, 0, getConsistency},
+
+	{get, "/v1/catalogue", public, 0, false, nil, 0, getCatalogue},
+	{get, "/v1/openapi.json", public, 0, false, nil, 0, getOpenAPI},
+	{get, "/livez", public, 0, false, nil, 0, live},
+	{get, "/readyz", public, 0, false, nil, 0, ready},
+}
