@@ -59,6 +59,27 @@ type Imported struct {
 // checksum or date is wrong are accepted as findings (R2), not refused: the person needs
 // visits whatever the number is. ImportProblems when lines contradict each other.
 func (e *Engine) ImportPersons(ctx context.Context, tenant model.TenantID, in []PersonInput) (Imported, error) {
+	return e.importPersons(ctx, tenant, in, nil)
+}
+
+// errCheck ends the update of a check, so that nothing of it is kept.
+var errCheck = errors.New("sync: checked only")
+
+// CheckPersons counts what ImportPersons would do and stores nothing.
+func (e *Engine) CheckPersons(ctx context.Context, tenant model.TenantID, in []PersonInput) (Imported, error) {
+	done, err := e.importPersons(ctx, tenant, in, errCheck)
+	return checked(done, err)
+}
+
+func checked(done Imported, err error) (Imported, error) {
+	if errors.Is(err, errCheck) {
+		err = nil
+	}
+	done.Persons = nil // ids of new persons were drawn for the check
+	return done, err
+}
+
+func (e *Engine) importPersons(ctx context.Context, tenant model.TenantID, in []PersonInput, end error) (Imported, error) {
 	ts, err := e.tenant(tenant)
 	if err != nil {
 		return Imported{}, err
@@ -79,7 +100,10 @@ func (e *Engine) ImportPersons(ctx context.Context, tenant model.TenantID, in []
 		if len(im.problems) > 0 {
 			return im.problems
 		}
-		return tx.PutTenant(im.t)
+		if err := tx.PutTenant(im.t); err != nil {
+			return err
+		}
+		return end
 	})
 	return done, err
 }
@@ -263,6 +287,16 @@ type UnitInput struct {
 // ImportUnits adds or updates the organisation tree by local code, all or none. A line with
 // an org number adds it beside those that the unit had at other times. ImportProblems.
 func (e *Engine) ImportUnits(ctx context.Context, tenant model.TenantID, in []UnitInput) (Imported, error) {
+	return e.importUnits(ctx, tenant, in, nil)
+}
+
+// CheckUnits counts what ImportUnits would do and stores nothing.
+func (e *Engine) CheckUnits(ctx context.Context, tenant model.TenantID, in []UnitInput) (Imported, error) {
+	done, err := e.importUnits(ctx, tenant, in, errCheck)
+	return checked(done, err)
+}
+
+func (e *Engine) importUnits(ctx context.Context, tenant model.TenantID, in []UnitInput, end error) (Imported, error) {
 	now := e.o.Now()
 	var done Imported
 	_, err := e.st.Update(ctx, tenant, nil, func(tx store.Tx) error {
@@ -286,7 +320,7 @@ func (e *Engine) ImportUnits(ctx context.Context, tenant model.TenantID, in []Un
 			}
 		}
 		done = tree.counts()
-		return nil
+		return end
 	})
 	return done, err
 }
