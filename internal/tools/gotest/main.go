@@ -41,6 +41,8 @@ func main() {
 // event is one line of `go test -json`; see `go doc test2json` and `go help buildjson`.
 type event struct {
 	Action, Package, Test, Output, ImportPath, FailedBuild string
+
+	Elapsed float64 // seconds
 }
 
 // key names a test, or a package when Test is empty.
@@ -51,6 +53,7 @@ func (k key) String() string { return strings.TrimSpace(k.pkg + " " + k.test) }
 type summary struct {
 	passed, failed int
 	skipped        []string // "package test: reason"
+	slow           []string
 }
 
 // read follows the events and writes the output of every failure as it becomes known.
@@ -97,23 +100,40 @@ func (s *summary) take(e event, output map[key]*strings.Builder, builds map[stri
 		}
 		delete(output, k)
 	case "fail":
-		if e.Test == "" && failedIn[e.Package] > 0 {
-			delete(output, k) // its tests have told already
-			return
+		out := text(builds[e.FailedBuild]) + text(output[k])
+		delete(output, k)
+		if e.Test == "" {
+			// The package died where tests never ended; their output tells why.
+			out = ownWords(out) + unfinished(e.Package, output)
+			if out == "" && failedIn[e.Package] > 0 {
+				break // its tests have told all
+			}
 		}
 		s.failed++
 		failedIn[e.Package]++
-		fmt.Fprintf(w, "--- %s\n%s%s", k, text(builds[e.FailedBuild]), text(output[k]))
-		if e.Test == "" {
-			// The package died: tests that never ended may tell why.
-			s.unfinished(e.Package, output, w)
-		}
-		delete(output, k)
+		fmt.Fprintf(w, "--- %s\n%s", k, out)
+	}
+	if e.Test == "" && e.Elapsed >= slow {
+		s.slow = append(s.slow, fmt.Sprintf("%s took %.0f s", e.Package, e.Elapsed))
 	}
 }
 
-// unfinished prints the tests of a package that neither passed nor failed.
-func (s *summary) unfinished(pkg string, output map[key]*strings.Builder, w io.Writer) {
+// slow is the number of seconds from which a package is named in the report.
+const slow = 60
+
+// ownWords leaves out what go test says of every package that fails.
+func ownWords(out string) string {
+	var keep strings.Builder
+	for line := range strings.Lines(out) {
+		if !strings.HasPrefix(line, "FAIL") && !strings.HasPrefix(line, "exit status") && !strings.HasPrefix(line, "coverage:") {
+			keep.WriteString(line)
+		}
+	}
+	return keep.String()
+}
+
+// unfinished takes the output of the tests of a package that neither passed nor failed.
+func unfinished(pkg string, output map[key]*strings.Builder) string {
 	var left []string
 	for k, b := range output {
 		if k.pkg == pkg && k.test != "" {
@@ -122,9 +142,7 @@ func (s *summary) unfinished(pkg string, output map[key]*strings.Builder, w io.W
 		}
 	}
 	sort.Strings(left)
-	for _, l := range left {
-		fmt.Fprint(w, l)
-	}
+	return strings.Join(left, "")
 }
 
 func add[K comparable](m map[K]*strings.Builder, k K, text string) {
@@ -165,6 +183,9 @@ func (s *summary) print(w io.Writer, goTest error, noSkip bool) bool {
 		for _, line := range s.skipped {
 			fmt.Fprintln(w, " ", line)
 		}
+	}
+	for _, line := range s.slow {
+		fmt.Fprintln(w, line)
 	}
 	if goTest != nil && s.failed == 0 {
 		s.failed++

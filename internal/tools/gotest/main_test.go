@@ -54,6 +54,15 @@ func TestReport(t *testing.T) {
 			goTest: errors.New("exit status 1"), shows: []string{"--- p\n", "panic: boom"}, last: "0 passed, 1 failed, 0 skipped",
 		},
 		{
+			name: "a package that hangs after a failed test is another failure",
+			events: `{"Action":"fail","Package":"p","Test":"TestA"}
+{"Action":"output","Package":"p","Test":"TestB","Output":"panic: test timed out after 10m0s\\n"}
+{"Action":"output","Package":"p","Output":"FAIL\\tp\\t600s\\n"}
+{"Action":"fail","Package":"p","Elapsed":600.1}
+`,
+			goTest: errors.New("exit status 1"), shows: []string{"--- p\npanic: test timed out", "p took 600 s\n"}, hides: []string{"FAIL\tp"}, last: "0 passed, 2 failed, 0 skipped",
+		},
+		{
 			name: "skips are listed with their reason",
 			events: `{"Action":"pass","Package":"p","Test":"TestA"}
 {"Action":"output","Package":"p","Test":"TestB","Output":"=== RUN TestB\n"}
