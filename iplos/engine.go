@@ -45,10 +45,11 @@ type Func = func(tx store.Tx, person model.PersonID, touched []model.Unit, at mo
 
 // scope is the part of the stored findings that one evaluation answers for.
 type scope struct {
-	touched []model.Unit // nil: all units outside time
-	times   bool         // with touched nil: the time registrations too
-	live    bool         // the live rules instead of the stored ones
-	noBirth bool         // leave out rules that need a birth date
+	touched  []model.Unit // nil: all units outside time
+	sections []string     // of touched, each once
+	times    bool         // with touched nil: the time registrations too
+	live     bool         // the live rules instead of the stored ones
+	noBirth  bool         // leave out rules that need a birth date
 }
 
 // runs reports whether the rule is evaluated at all.
@@ -56,7 +57,19 @@ func (s scope) runs(r *Rule) bool {
 	if r.Live != s.live || r.Birth && s.noBirth || r.Person == nil && r.Unit == nil {
 		return false
 	}
-	return s.touched == nil || slices.ContainsFunc(s.touched, func(u model.Unit) bool { return r.reads(u.Section()) })
+	return s.touched == nil || slices.ContainsFunc(s.sections, r.reads)
+}
+
+// scopeOf is the scope of units that changed; nil stays nil.
+func scopeOf(touched []model.Unit) scope {
+	s := scope{touched: distinct(touched)}
+	for _, u := range s.touched {
+		// Units are in order of path, so those of a section stand together.
+		if n := len(s.sections); n == 0 || s.sections[n-1] != u.Section() {
+			s.sections = append(s.sections, u.Section())
+		}
+	}
+	return s
 }
 
 // answers reports whether a stored finding must be what this evaluation finds.
@@ -77,7 +90,7 @@ func (s scope) answers(r *Rule, unit model.Unit) bool {
 // changed (nil for the person document). Findings that hold already keep Since and Position.
 // Overlaps (R94) are not among them: they stand on several persons, see Apply.
 func (e *Engine) Evaluate(v store.View, person model.PersonID, touched []model.Unit, at model.Millis) (add, remove []store.Finding, err error) {
-	return e.evaluate(v, person, scope{touched: distinct(touched)}, at)
+	return e.evaluate(v, person, scopeOf(touched), at)
 }
 
 // distinct drops repeated units: one unit may be changed by several entries of a batch. nil

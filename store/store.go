@@ -107,7 +107,8 @@ type View interface {
 	Docs(kind Kind, prefix, after string, fn func(key string, body []byte) bool) error
 }
 
-// Tx reads and writes inside an Update. Reads see the writes of the same Tx.
+// Tx reads and writes inside an Update. Reads see the writes of the same Tx, and may share
+// memory with them: a unit state that was put must not be changed afterwards.
 type Tx interface {
 	View
 

@@ -28,6 +28,7 @@ const (
 //	go test -run xxx -bench ReconnectBurst -benchtime 5x ./internal/bench
 func BenchmarkReconnectBurst(b *testing.B) {
 	var floors, ours, ratios []float64
+	var floorCPU, ourCPU time.Duration
 	for b.Loop() {
 		w := newWorld(b, 1+burstTablets*perTablet, bolt.Options{})
 		ts := w.tablets(burstTablets)
@@ -43,19 +44,26 @@ func BenchmarkReconnectBurst(b *testing.B) {
 		}
 		w.now += 3_600_000
 		changes := float64(burstTablets * burstBatches * burstEntries * burstChanges)
+		cpu := cpuTime()
 		floor := changes / rawFloor(b, ts, work).Seconds()
-		start := time.Now()
+		floorCPU += cpuTime() - cpu
+		start, cpu := time.Now(), cpuTime()
 		parallel(ts, func(t *tablet) {
 			for _, batch := range work[t] {
 				w.push(t, batch)
 			}
 		})
 		our := changes / time.Since(start).Seconds()
+		ourCPU += cpuTime() - cpu
 		floors, ours, ratios = append(floors, floor), append(ours, our), append(ratios, our/floor)
 	}
 	b.ReportMetric(median(floors), "floor-changes/s")
 	b.ReportMetric(median(ours), "changes/s")
 	b.ReportMetric(median(ratios), "of-floor")
+	b.ReportMetric(float64(floorCPU)/float64(ourCPU), "of-floor-cpu")
+	all := float64(len(ours) * burstTablets * burstBatches * burstEntries)
+	b.ReportMetric(float64(ourCPU.Microseconds())/all, "cpu-us/entry")
+	b.ReportMetric(float64(floorCPU.Microseconds())/all, "floor-cpu-us/entry")
 }
 
 func median(v []float64) float64 {

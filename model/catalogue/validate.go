@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/go-playground/validator/v10"
 
@@ -87,10 +88,10 @@ func judgeAs[T rules](value []byte, s scope) *model.Problem {
 	return v.check(s)
 }
 
-// judgeScore is the hot path: most changes are a bare score, which needs no decoder.
+// judgeScore is the hot path: most changes are a score, bare or with a plain note, which
+// needs no decoder.
 func judgeScore(value []byte, s scope) *model.Problem {
-	const bare = len(`{"score":1}`)
-	if _, ok := model.ScoreOf(value); ok && len(value) == bare && value[bare-1] == '}' {
+	if plainScore(value) {
 		return nil
 	}
 	var v Score
@@ -99,6 +100,32 @@ func judgeScore(value []byte, s scope) *model.Problem {
 	}
 	return v.check(s)
 }
+
+// plainScore recognises {"score":N} and {"score":N,"note":"..."} in exactly this spelling,
+// with a score of the scale (R14) and a note of valid length without escapes. What it does
+// not recognise goes the long way, so it may err on one side only.
+func plainScore(value []byte) bool {
+	const bare, noted = len(`{"score":1`), len(`{"score":1,"note":"`)
+	if _, ok := model.ScoreOf(value); !ok || len(value) <= bare || string(value[:bare-1]) != `{"score":` {
+		return false
+	}
+	if len(value) == bare+1 {
+		return value[bare] == '}'
+	}
+	if len(value) < noted+2 || string(value[bare:noted]) != `,"note":"` || string(value[len(value)-2:]) != `"}` {
+		return false
+	}
+	note := value[noted : len(value)-2]
+	for _, c := range note {
+		if c < ' ' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return len(note) <= maxPlainNote && utf8.Valid(note)
+}
+
+// maxPlainNote is below the limit of a note in characters, whatever they are.
+const maxPlainNote = 500
 
 // shaper is built once; building it is slow, and a misspelt tag panics at first use of the
 // struct, which the tests exercise for each.

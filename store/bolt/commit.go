@@ -224,6 +224,7 @@ func (a *attempt) begin() error {
 		a.rollback()
 		return err
 	}
+	v.put = map[string]*model.UnitState{}
 	a.tx = &tx{view: v, arena: newArena()}
 	return nil
 }

@@ -128,7 +128,11 @@ func (x *tx) PutUnit(person model.PersonID, s *model.UnitState) error {
 		hint += 200 + len(s.Heads[i].Value)
 	}
 	x.key = append(append(x.key[:0], person[:]...), s.Unit...)
-	return x.put(tb, x.key, store.AppendUnitState(x.arena.frame(hint), s))
+	if err := x.put(tb, x.key, store.AppendUnitState(x.arena.frame(hint), s)); err != nil {
+		return err
+	}
+	x.view.put[string(x.key)] = s
+	return nil
 }
 
 // PutChain replaces a device's chain.

@@ -22,6 +22,9 @@ type view struct {
 	size   int64
 	writes int    // puts and deletes so far, in a writing transaction
 	key    []byte // scratch for the key of one read or write
+	// put holds the unit states that a writing transaction has put, by key: the rules read
+	// right back what the merge wrote, for every entry of a group. nil in a reading one.
+	put map[string]*model.UnitState
 }
 
 func newView(t *tenant, btx *bbolt.Tx) (*view, error) {
@@ -222,6 +225,9 @@ func (v *view) Unit(person model.PersonID, unit model.Unit) (*model.UnitState, e
 }
 
 func (v *view) decodeUnit(key, b []byte) (*model.UnitState, error) {
+	if s, ok := v.put[string(key)]; ok {
+		return s, nil
+	}
 	s, err := store.DecodeUnitState(b)
 	if err != nil || len(key) < 16 || string(s.Unit) != string(key[16:]) {
 		return nil, v.tables[unitTable].corrupt(key, "not the state of this unit")
