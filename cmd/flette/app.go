@@ -36,6 +36,10 @@ type app struct {
 	log    *slog.Logger
 	now    func() time.Time
 
+	// Set by serve, before anybody can ask.
+	external       string                      // base URL that tablets use, "" without a server
+	tenantsChanged func(context.Context) error // makes tokens of a new tenant good; may be nil
+
 	mu    gosync.Mutex
 	keys  map[model.TenantID]*seal.Keys
 	rules map[model.TenantID]*iplos.Engine
@@ -91,10 +95,12 @@ func openApp(o appOptions) (*app, error) {
 	return a, nil
 }
 
+const keySuffix = ".keys"
+
 // Close closes the store.
 func (a *app) Close() error { return a.store.Close() }
 
-func (a *app) keyFile(t model.TenantID) string { return filepath.Join(a.keyDir, string(t)+".keys") }
+func (a *app) keyFile(t model.TenantID) string { return filepath.Join(a.keyDir, string(t)+keySuffix) }
 
 // tenantKeys loads a tenant's key file once.
 func (a *app) tenantKeys(t model.TenantID) (*seal.Keys, error) {

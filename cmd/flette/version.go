@@ -32,5 +32,7 @@ type versionCmd struct {
 func (c *versionCmd) Run(out *output) error {
 	return out.print(c.JSON, map[string]string{
 		"version": version(), "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH,
-	}, func() string { return fmt.Sprintf("flette %s (%s, %s/%s)", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH) })
+	}, func() string {
+		return fmt.Sprintf("flette %s (%s, %s/%s)", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	})
 }

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"flette/api"
+	"flette/iplos"
+	"flette/iplos/kpr"
+	contract "flette/mobile-contract"
+	"flette/model"
+	"flette/store"
+)
+
+// apiExtracts gives the api what package iplos/kpr does.
+type apiExtracts struct{ a *app }
+
+var _ api.Extracts = apiExtracts{}
+
+// Run makes the next message.
+func (x apiExtracts) Run(ctx context.Context, t model.TenantID, target string, by model.ActorID) (store.Extract, error) {
+	e, err := x.a.Run(ctx, t, target, string(by))
+	return e, extractError(err)
+}
+
+// Resend writes notifications again.
+func (x apiExtracts) Resend(ctx context.Context, t model.TenantID, s api.Selection) ([]byte, error) {
+	return x.a.Resend(ctx, t, s.Target, "", kpr.Selection{
+		Extract: s.Extract, FromSerial: s.FromSerial, ToSerial: s.ToSerial,
+		FromDate: s.FromDate, ToDate: s.ToDate, Person: s.Person,
+	})
+}
+
+// File opens the file of a message.
+func (x apiExtracts) File(ctx context.Context, t model.TenantID, id string) ([]byte, error) {
+	return x.a.File(ctx, t, id)
+}
+
+// extractError gives a failure of a run the code that the contract has for it.
+func extractError(err error) error {
+	var p *model.Problem
+	switch {
+	case errors.Is(err, kpr.ErrNothingToSend):
+		return model.Problemf("nothing-to-send", "", "the register has everything")
+	case !errors.As(err, &p):
+		return err
+	case p.Code == "kpr-contact-missing":
+		return model.Problemf("contacts-missing", p.Pointer, "%s", p.Detail)
+	case p.Code == "kpr-target" || p.Code == "kpr-period" || p.Code == "kpr-busy":
+		return p
+	}
+	return model.Problemf("extract-invalid", p.Pointer, "%s", p.Detail)
+}
+
+// weekly is the report of an ISO week as the contract has it.
+func weekly(v store.View, week string, person *model.PersonID) ([]contract.TimeRow, error) {
+	var who model.PersonID
+	if person != nil {
+		who = *person
+	}
+	rows, err := iplos.Weekly(v, week, who)
+	out := make([]contract.TimeRow, len(rows))
+	for i, r := range rows {
+		out[i] = contract.TimeRow{
+			Person: r.Person, Service: r.Service, ServiceType: r.ServiceType, DirectMinutes: r.DirectMinutes,
+			IndirectMinutes: r.IndirectMinutes, TravelMinutes: r.TravelMinutes, GrantedMinutes: r.GrantedMinutes,
+		}
+	}
+	return out, err
+}
+
+// ready says whether every tenant's store answers and its keys are there.
+func (a *app) ready(ctx context.Context) map[string]error {
+	checks := map[string]error{"store": nil, "keys": nil}
+	ids, err := a.store.Tenants(ctx)
+	if err != nil {
+		checks["store"] = err
+		return checks
+	}
+	for _, id := range ids {
+		if err := a.store.View(ctx, id, func(store.View) error { return nil }); err != nil {
+			checks["store"] = fmt.Errorf("tenant %s: %w", id, err)
+		}
+		if _, err := a.tenantKeys(id); err != nil {
+			checks["keys"] = fmt.Errorf("tenant %s: %w", id, err)
+		}
+	}
+	return checks
+}

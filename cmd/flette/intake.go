@@ -1,0 +1,376 @@
+package main
+
+import (
+	"bytes"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"flette/model"
+	"flette/model/ident"
+	"flette/sync"
+)
+
+// Import files come from spreadsheets and from other systems, so this reader is strict and
+// says of every line what to do about it. It never repeats what stands in the file.
+
+const (
+	maxFile  = 64 << 20 // bytes of an import file
+	maxLine  = 64 << 10 // bytes of a line
+	maxField = 200      // characters of a value
+	// maxReported ends the reading of a file of which nothing fits.
+	maxReported = 1000
+)
+
+// column is one member of a line.
+type column struct {
+	name     string
+	required bool // a value must stand on every line
+	check    func(value string) *model.Problem
+}
+
+// row is a line: values in the order of the columns, "" for none.
+type row struct {
+	line  int
+	value []string
+}
+
+// intake reads one file.
+type intake struct {
+	columns  []column
+	rows     []row
+	problems sync.ImportProblems
+}
+
+func (in *intake) problem(line int, column, code, format string, args ...any) {
+	if len(in.problems) == maxReported {
+		return
+	}
+	pointer := ""
+	if column != "" {
+		pointer = "/" + column
+	}
+	in.problems = append(in.problems, &sync.LineProblem{Line: line, Problem: *model.Problemf(code, pointer, format, args...)})
+}
+
+// readRows reads a file of format csv, ndjson or, by its first character, auto. Errors are
+// sync.ImportProblems, or of reading.
+func readRows(r io.Reader, format string, columns []column) ([]row, error) {
+	in := &intake{columns: columns}
+	raw, err := io.ReadAll(io.LimitReader(r, maxFile+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(raw) > maxFile {
+		return nil, problemf("file-too-large", "the file is larger than %d MiB; split it", maxFile>>20)
+	}
+	raw = bytes.TrimPrefix(raw, []byte("\ufeff"))
+	if in.text(raw) {
+		if format == "auto" {
+			format = "csv"
+			if bytes.HasPrefix(bytes.TrimSpace(raw), []byte("{")) {
+				format = "ndjson"
+			}
+		}
+		if format == "ndjson" {
+			in.ndjson(raw)
+		} else {
+			in.csv(raw)
+		}
+	}
+	if len(in.problems) == 0 && len(in.rows) == 0 {
+		in.problem(1, "", "empty-file", "the file holds no line to import")
+	}
+	if len(in.problems) > 0 {
+		slices.SortStableFunc(in.problems, func(a, b *sync.LineProblem) int { return a.Line - b.Line })
+		return nil, in.problems
+	}
+	return in.rows, nil
+}
+
+// text makes sure that the file is lines of UTF-8 of a bearable length.
+func (in *intake) text(raw []byte) bool {
+	line := 0
+	for l := range bytes.Lines(raw) {
+		line++
+		if len(l) > maxLine {
+			in.problem(line, "", "line-too-long", "the line is longer than %d KiB; a quote may be missing", maxLine>>10)
+		}
+		if !utf8.Valid(l) {
+			in.problem(line, "", "not-utf8", "the line is not UTF-8; save the file as UTF-8 (in a spreadsheet: CSV UTF-8)")
+		}
+	}
+	return len(in.problems) == 0
+}
+
+// add checks the values of a line and keeps it.
+func (in *intake) add(line int, value []string) {
+	before := len(in.problems)
+	for i, c := range in.columns {
+		v := value[i]
+		switch {
+		case v == "" && c.required:
+			in.problem(line, c.name, "missing-value", "a value is missing")
+		case v == "":
+		case utf8.RuneCountInString(v) > maxField:
+			in.problem(line, c.name, "too-long", "the value is longer than %d characters", maxField)
+		case strings.ContainsFunc(v, unicode.IsControl):
+			in.problem(line, c.name, "control-character", "the value holds a line break or another control character; take it out")
+		case c.check != nil:
+			if p := c.check(v); p != nil {
+				in.problem(line, c.name, p.Code, "%s", p.Detail)
+			}
+		}
+	}
+	if len(in.problems) == before {
+		in.rows = append(in.rows, row{line, value})
+	}
+}
+
+func (in *intake) names() string {
+	var names []string
+	for _, c := range in.columns {
+		names = append(names, c.name)
+	}
+	return strings.Join(names, ", ")
+}
+
+func (in *intake) index(name string) int {
+	return slices.IndexFunc(in.columns, func(c column) bool { return c.name == name })
+}
+
+// csv reads columns in the order that the first line names, separated by comma or, as
+// Norwegian spreadsheets write, semicolon.
+func (in *intake) csv(raw []byte) {
+	first, _, _ := bytes.Cut(raw, []byte("\n"))
+	r := csv.NewReader(bytes.NewReader(raw))
+	r.FieldsPerRecord, r.ReuseRecord = -1, true
+	if bytes.Count(first, []byte(";")) > bytes.Count(first, []byte(",")) {
+		r.Comma = ';'
+	}
+	var order []int
+	for len(in.problems) < maxReported {
+		record, err := r.Read()
+		if errors.Is(err, io.EOF) {
+			return
+		}
+		var bad *csv.ParseError
+		switch {
+		case errors.As(err, &bad):
+			in.problem(bad.StartLine, "", "bad-quotes", "the quotes do not match: put a value with quotes in it between quotes and write each inner quote twice")
+			if order == nil {
+				return
+			}
+		case order == nil:
+			if order = in.header(record); order == nil {
+				return
+			}
+		case len(record) != len(order):
+			line, _ := r.FieldPos(0)
+			in.problem(line, "", "wrong-column-count", "the line has %d values, the first line names %d columns", len(record), len(order))
+		default:
+			line, _ := r.FieldPos(0)
+			value := make([]string, len(in.columns))
+			for i, v := range record {
+				value[order[i]] = strings.TrimSpace(v)
+			}
+			in.add(line, value)
+		}
+	}
+}
+
+// header says which column stands where, nil when the line is no heading. An unknown name
+// is not repeated: without a heading it is somebody's data.
+func (in *intake) header(record []string) []int {
+	order := make([]int, 0, len(record))
+	for i, name := range record {
+		at := in.index(strings.TrimSpace(name))
+		switch {
+		case at < 0:
+			in.problem(1, "", "unknown-column", "column %d has none of the names %s; the first line names the columns", i+1, in.names())
+		case slices.Contains(order, at):
+			in.problem(1, in.columns[at].name, "duplicate-column", "the column is named twice")
+		}
+		order = append(order, at)
+	}
+	for i, c := range in.columns {
+		if c.required && !slices.Contains(order, i) && len(in.problems) == 0 {
+			in.problem(1, c.name, "missing-column", "the first line does not name the column")
+		}
+	}
+	if len(in.problems) > 0 {
+		return nil
+	}
+	return order
+}
+
+// ndjson reads one object a line.
+func (in *intake) ndjson(raw []byte) {
+	line := 0
+	for l := range bytes.Lines(raw) {
+		line++
+		if len(in.problems) == maxReported {
+			return
+		}
+		if l = bytes.TrimSpace(l); len(l) > 0 {
+			in.object(line, l)
+		}
+	}
+}
+
+func (in *intake) object(line int, text []byte) {
+	d := jsontext.NewDecoder(bytes.NewReader(text))
+	bad := func() {
+		in.problem(line, "", "bad-json", "the line is not one JSON object with each member once, and nothing after it")
+	}
+	if t, err := d.ReadToken(); err != nil || t.Kind() != '{' {
+		bad()
+		return
+	}
+	value, before := make([]string, len(in.columns)), len(in.problems)
+	for n := 1; d.PeekKind() != '}'; n++ {
+		t, err := d.ReadToken()
+		if err != nil {
+			bad()
+			return
+		}
+		at := in.index(t.String())
+		v, err := d.ReadValue()
+		switch {
+		case err != nil:
+			bad()
+			return
+		case at < 0:
+			in.problem(line, "", "unknown-member", "member %d has none of the names %s", n, in.names())
+		case v.Kind() == '"':
+			s, err := jsontext.AppendUnquote(nil, v)
+			if err != nil {
+				bad()
+				return
+			}
+			value[at] = strings.TrimSpace(string(s))
+		case v.Kind() == 't' || v.Kind() == 'f':
+			value[at] = string(v)
+		default:
+			in.problem(line, in.columns[at].name, "not-text", "the value stands between quotes, numbers too: a number would lose a leading zero")
+		}
+	}
+	if _, err := d.ReadToken(); err != nil {
+		bad()
+		return
+	}
+	if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
+		bad()
+		return
+	}
+	if len(in.problems) == before {
+		in.add(line, value)
+	}
+}
+
+func isNumber(s string) *model.Problem {
+	for _, r := range s {
+		if (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && r != '-' {
+			return model.Problemf("invalid-number", "", "an identity number is written without blanks, points or a + sign; format the column as text in the spreadsheet")
+		}
+	}
+	if len(s) == 10 && strings.Trim(s, "0123456789") == "" {
+		return model.Problemf("leading-zero-lost", "", "the number has 10 digits: a spreadsheet has taken the leading zero away; format the column as text")
+	}
+	return nil
+}
+
+func isDate(s string) *model.Problem {
+	if _, err := time.Parse(time.DateOnly, s); err != nil {
+		return model.Problemf("invalid-date", "", "a date is written YYYY-MM-DD")
+	}
+	return nil
+}
+
+func isBool(s string) *model.Problem {
+	if s != "true" && s != "false" {
+		return model.Problemf("invalid-value", "", "the value is true or false")
+	}
+	return nil
+}
+
+func isWord(s string) *model.Problem {
+	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
+		return model.Problemf("invalid-value", "", "the value holds letters and digits only")
+	}
+	return nil
+}
+
+func isKommune(s string) *model.Problem {
+	_, err := ident.ParseKommune(s)
+	return asFound(err)
+}
+
+func isDistrict(s string) *model.Problem {
+	_, err := ident.ParseDistrict(s)
+	return asFound(err)
+}
+
+func asFound(err error) *model.Problem {
+	var p *model.Problem
+	if err == nil || errors.As(err, &p) {
+		return p
+	}
+	return model.Problemf("invalid-value", "", "the value cannot be read")
+}
+
+var personColumns = []column{
+	{"number", true, isNumber}, {"name", true, nil}, {"birth_date", false, isDate}, {"sex", false, isWord}, {"kommune", true, isKommune},
+	{"district", false, isDistrict}, {"unit", false, nil}, {"test", false, isBool}, {"former", false, isNumber},
+}
+
+// readPersons reads persons to import.
+func readPersons(r io.Reader, format string) ([]sync.PersonInput, error) {
+	rows, err := readRows(r, format, personColumns)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]sync.PersonInput, len(rows))
+	for i, r := range rows {
+		v := r.value
+		out[i] = sync.PersonInput{
+			Line: r.line, Number: v[0], Name: v[1], BirthDate: v[2], Sex: v[3], Kommune: v[4],
+			District: v[5], Unit: v[6], Test: v[7] == "true", Former: v[8],
+		}
+	}
+	return out, nil
+}
+
+var unitColumns = []column{
+	{"local", true, nil}, {"parent", false, nil}, {"name", true, nil}, {"org_number", false, nil}, {"from", false, isDate}, {"to", false, isDate},
+}
+
+// readUnits reads organisation units to import.
+func readUnits(r io.Reader, format string) ([]sync.UnitInput, error) {
+	rows, err := readRows(r, format, unitColumns)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]sync.UnitInput, len(rows))
+	for i, r := range rows {
+		v := r.value
+		out[i] = sync.UnitInput{Line: r.line, Local: v[0], Parent: v[1], Name: v[2], OrgNumber: v[3], From: v[4], To: v[5]}
+	}
+	return out, nil
+}
+
+func importedText(done sync.Imported, what string, dry bool) string {
+	s := fmt.Sprintf("%s: %d new, %d changed, %d unchanged", what, done.New, done.Changed, done.Same)
+	if dry {
+		s += "; nothing was stored (--dry-run)"
+	}
+	return s
+}

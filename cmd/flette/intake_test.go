@@ -1,0 +1,217 @@
+package main
+
+import (
+	"bytes"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/go-json-experiment/json"
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"flette/sync"
+)
+
+// codesOf lists "line column code" of what is wrong.
+func codesOf(t *testing.T, err error) []string {
+	t.Helper()
+	if err == nil {
+		return nil
+	}
+	var out []string
+	for _, l := range problemOf(err).Lines {
+		out = append(out, strings.TrimSpace(fmt.Sprintf("%d %s %s", l.Line, l.Column, l.Code)))
+	}
+	return out
+}
+
+func TestIntakeProblems(t *testing.T) {
+	long := strings.Repeat("x", maxLine)
+	for _, c := range []struct {
+		name, format, body string
+		want               []string
+	}{
+		{"nothing", "auto", "", []string{"1  empty-file"}},
+		{"blank lines only", "ndjson", "\n\n", []string{"1  empty-file"}},
+		{"no heading", "csv", "01814000008,Oppdiktet Gran,9999\n", []string{"1  unknown-column", "1  unknown-column", "1  unknown-column"}},
+		{"a required column is missing", "csv", "number,name\n", []string{"1 kommune missing-column"}},
+		{"a column twice", "csv", "number,name,kommune,number\n", []string{"1 number duplicate-column"}},
+		{"quotes in the heading", "csv", "number,\"na\"me,kommune\nx,y,9999\n", []string{"1  bad-quotes"}},
+		{"a quote that never ends", "csv", "number,name,kommune\n1,\"x,9999\n2,y,9999\n", []string{"2  bad-quotes"}},
+		{"a line break in a value", "csv", "number,name,kommune\n1,\"x\ny\",9999\n", []string{"2 name control-character"}},
+		{"not UTF-8", "csv", "number,name,kommune\n1,Bj\xf8rk,9999\n", []string{"2  not-utf8"}},
+		{"long line", "csv", "number,name,kommune\n1," + long + ",9999\n", []string{"2  line-too-long"}},
+		{"long value", "csv", "number,name,kommune\n1," + long[:maxField+1] + ",9999\n", []string{"2 name too-long"}},
+		{"a spreadsheet's number", "csv", "number,name,kommune\n1.8E+09,x,9999\n", []string{"2 number invalid-number"}},
+		{"a number with a blank", "csv", "number,name,kommune\n018140 00008,x,9999\n", []string{"2 number invalid-number"}},
+		{"a former number", "csv", "number,name,kommune,former\n1,x,9999,1 1\n", []string{"2 former invalid-number"}},
+		{"wrong words", "csv", "number;name;kommune;sex;district\n1;x;9999;<k>;123456789\n", []string{"2 sex invalid-value", "2 district id-length"}},
+		{"impossible day", "csv", "number,name,kommune,birth_date\n1,x,9999,1941-02-29\n", []string{"2 birth_date invalid-date"}},
+		{"array", "ndjson", "[]\n", []string{"1  bad-json"}},
+		{"cut off", "ndjson", `{"number":"1"`, []string{"1  bad-json"}},
+		{"two on a line", "ndjson", `{"number":"1","name":"x","kommune":"9999"}{}`, []string{"1  bad-json"}},
+		{"member twice", "ndjson", `{"number":"1","number":"1","name":"x","kommune":"9999"}`, []string{"1  bad-json"}},
+		{"member twice, spelt in two ways", "ndjson", `{"number":"1","n\u0075mber":"1","name":"x","kommune":"9999"}`, []string{"1  bad-json"}},
+		{"folded name", "ndjson", `{"Number":"1","number":"1","name":"x","kommune":"9999"}`, []string{"1  unknown-member"}},
+		{"null", "ndjson", `{"number":"1","name":"x","kommune":"9999","unit":null}`, []string{"1 unit not-text"}},
+		{"half a surrogate", "ndjson", `{"number":"1","name":"\ud800","kommune":"9999"}`, []string{"1  bad-json"}},
+		{"missing value", "ndjson", "\n" + `{"number":"1","name":" "}`, []string{"2 name missing-value", "2 kommune missing-value"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			rows, err := readPersons(strings.NewReader(c.body), c.format)
+			if diff := cmp.Diff(c.want, codesOf(t, err)); diff != "" || rows != nil {
+				t.Errorf("(-want +got)\n%s%v", diff, rows)
+			}
+		})
+	}
+}
+
+func TestIntakeLimits(t *testing.T) {
+	_, err := readPersons(bytes.NewReader(make([]byte, maxFile+1)), "csv")
+	if err == nil || problemOf(err).Code != "file-too-large" {
+		t.Errorf("a file over the limit gave %v", err)
+	}
+	_, err = readPersons(strings.NewReader("number,name,kommune\n"+strings.Repeat("1,,9999\n", 2*maxReported)), "csv")
+	var lines sync.ImportProblems
+	if !errors.As(err, &lines) || len(lines) != maxReported {
+		t.Errorf("%d problems are reported", len(lines))
+	}
+}
+
+// TestIntakeRoundTrip writes persons as a spreadsheet and as another system would, and reads
+// them again.
+func TestIntakeRoundTrip(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		text := rapid.StringMatching(`[A-ZÆØÅa-zæøå"';,{\\][A-ZÆØÅa-zæøå "';,{}\\\-]{0,20}[a-zæøå"]`)
+		var want []sync.PersonInput
+		for i := range rapid.IntRange(1, 5).Draw(rt, "persons") {
+			want = append(want, sync.PersonInput{
+				Number: rapid.StringMatching(`[0-9]{11}`).Draw(rt, "number"), Name: text.Draw(rt, "name"), Kommune: "9999",
+				BirthDate: rapid.SampledFrom([]string{"", "1940-02-29"}).Draw(rt, "born"), Sex: rapid.SampledFrom([]string{"", "K"}).Draw(rt, "sex"),
+				District: rapid.SampledFrom([]string{"", "01"}).Draw(rt, "district"), Unit: rapid.SampledFrom([]string{"", "sone nord"}).Draw(rt, "unit"),
+				Test: rapid.Bool().Draw(rt, "test"), Former: rapid.SampledFrom([]string{"", "123-456"}).Draw(rt, "former"), Line: i,
+			})
+		}
+		order := rapid.Permutation([]int{0, 1, 2, 3, 4, 5, 6, 7, 8}).Draw(rt, "order")
+		check := func(body []byte, first int) {
+			for i := range want {
+				want[i].Line = i + first
+			}
+			got, err := readPersons(bytes.NewReader(body), "auto")
+			if diff := cmp.Diff(want, got); err != nil || diff != "" {
+				rt.Fatalf("%v (-want +got)\n%s\n%s", codesOf(t, err), diff, body)
+			}
+		}
+		comma := rapid.SampledFrom([]rune{',', ';'}).Draw(rt, "comma")
+		check(personsCSV(want, order, comma, rapid.Bool().Draw(rt, "crlf")), 2)
+		check(personsNDJSON(rt, want), 1)
+	})
+}
+
+func personsCSV(persons []sync.PersonInput, order []int, comma rune, crlf bool) []byte {
+	var b bytes.Buffer
+	b.WriteString("\ufeff")
+	w := csv.NewWriter(&b)
+	w.Comma, w.UseCRLF = comma, crlf
+	write := func(value []string) {
+		record := make([]string, len(order))
+		for i, at := range order {
+			record[i] = value[at]
+		}
+		_ = w.Write(record)
+	}
+	var names []string
+	for _, c := range personColumns {
+		names = append(names, c.name)
+	}
+	write(names)
+	for _, p := range persons {
+		write([]string{p.Number, p.Name, p.BirthDate, p.Sex, p.Kommune, p.District, p.Unit, fmt.Sprint(p.Test), p.Former})
+	}
+	w.Flush()
+	return b.Bytes()
+}
+
+func personsNDJSON(t *rapid.T, persons []sync.PersonInput) []byte {
+	var b bytes.Buffer
+	for _, p := range persons {
+		line, err := json.Marshal(map[string]any{
+			"number": p.Number, "name": p.Name, "birth_date": p.BirthDate, "sex": p.Sex, "kommune": p.Kommune,
+			"district": p.District, "unit": p.Unit, "test": p.Test, "former": p.Former,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Write(append(line, '\n'))
+	}
+	return b.Bytes()
+}
+
+var sixDigits = regexp.MustCompile(`[0-9]{6}`)
+
+// checkIntake holds for any file: all lines or none, and no message repeats a number.
+func checkIntake(t *testing.T, body []byte, format string) {
+	got, err := readPersons(bytes.NewReader(body), format)
+	if (err == nil) != (len(got) > 0) {
+		t.Fatalf("%d persons and the error %v", len(got), err)
+	}
+	for _, p := range got {
+		if p.Number == "" || p.Name == "" || p.Kommune == "" || p.Line < 1 {
+			t.Fatalf("half a person on line %d", p.Line)
+		}
+	}
+	if err == nil {
+		return
+	}
+	lines := problemOf(err).Lines
+	if len(lines) == 0 || len(lines) > maxReported {
+		t.Fatalf("%d problems", len(lines))
+	}
+	for _, l := range lines {
+		if l.Line < 1 || l.Code == "" || l.Detail == "" || sixDigits.MatchString(l.Column+l.Code+l.Detail) {
+			t.Fatalf("a problem without its place, or with a number: %+v", l)
+		}
+	}
+}
+
+func FuzzPersonsCSV(f *testing.F) {
+	f.Add([]byte("number;name;kommune;test\n01814000008;Oppdiktet Gran;9999;true\n"))
+	f.Add([]byte("\ufeffnumber,name,kommune\r\n\"01814000008\",\"Oppdiktet \"\"Lille\"\" Gran\",9999\r\n"))
+	f.Add([]byte("number,name,kommune\n1,\"x\n2,y"))
+	f.Add([]byte("01814000008,x\n"))
+	f.Fuzz(func(t *testing.T, body []byte) { checkIntake(t, body, "csv") })
+}
+
+func FuzzPersonsNDJSON(f *testing.F) {
+	f.Add([]byte(`{"number":"01814000008","name":"Oppdiktet Gran","kommune":"9999","test":true}` + "\n"))
+	f.Add([]byte(`{"number":1814000008}` + "\n{"))
+	f.Add([]byte(`{"01814000008":"x"}`))
+	f.Fuzz(func(t *testing.T, body []byte) { checkIntake(t, body, "ndjson") })
+}
+
+func TestWriteSecret(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "kpr")
+	for _, body := range []string{"one", "two"} {
+		path, err := writeSecret(dir, "x.xml", []byte(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(path)
+		if err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("mode %v, %v", info.Mode(), err)
+		}
+		if got, err := os.ReadFile(path); err != nil || string(got) != body {
+			t.Errorf("%q, %v", got, err)
+		}
+	}
+	left, err := os.ReadDir(dir)
+	if err != nil || len(left) != 1 {
+		t.Errorf("%d files are left, %v", len(left), err)
+	}
+}

@@ -1,0 +1,181 @@
+// Command flette is the server and every tool around it: one verb a file.
+//
+// A verb that looks at or changes the data folder is an operation ([op]) with an input and
+// an output. It is done by the server that runs on the folder, or in this process when none
+// does, so that every verb works either way.
+//
+// Exit codes: 0 done, 1 not done, 2 the command line was not understood, 3 verify found
+// problems.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Exit codes.
+const (
+	exitOK       = 0
+	exitFailure  = 1
+	exitUsage    = 2
+	exitProblems = 3
+)
+
+// cli is the command line.
+type cli struct {
+	Serve serveCmd `cmd:"" help:"Serve tablets and supervisors from a data folder."`
+
+	Tenant   tenantCmd   `cmd:"" help:"Municipalities of the data folder: add, list, contacts."`
+	Person   personCmd   `cmd:"" help:"Recipients of care: import, list."`
+	Unit     unitCmd     `cmd:"" help:"Organisation units: import, list."`
+	Caseload caseloadCmd `cmd:"" help:"Who may see whom: assign, end, show."`
+	Device   deviceCmd   `cmd:"" help:"Tablets: invite, list, revoke."`
+	User     userCmd     `cmd:"" help:"Access without an identity provider: token."`
+	Review   reviewCmd   `cmd:"" help:"Questions that wait for a supervisor: list."`
+	Finding  findingCmd  `cmd:"" help:"Rules that merged records break: list."`
+	Extract  extractCmd  `cmd:"" help:"Messages to the register: run, list, resend, preview."`
+
+	Demo    demoCmd    `cmd:"" help:"Play a working day of a municipality that does not exist."`
+	Verify  verifyCmd  `cmd:"" help:"Replay the journal and compare everything with it."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+const description = `Offline-first sync of home-care assessments: takes signed batches from tablets,
+merges them into one record per person, and feeds the IPLOS/KPR register.
+
+  flette tenant add --data DIR --id testvik --name "Testvik kommune" --kommune 9999
+  flette serve --data DIR
+
+Exit codes: 0 done, 1 not done, 2 command line not understood, 3 verify found problems.`
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], &output{os.Stdout, os.Stderr})
+	stop()
+	os.Exit(code)
+}
+
+// run parses and runs one command line and returns its exit code.
+func run(ctx context.Context, args []string, out *output) int {
+	var c cli
+	parser, err := newParser(&c, out)
+	if err != nil {
+		return out.fail(err)
+	}
+	parsed, done, err := parse(parser, args)
+	if done {
+		return exitOK
+	}
+	if err != nil {
+		return out.fail(usageError{err, helpFor(err)})
+	}
+	parsed.BindTo(ctx, (*context.Context)(nil))
+	parsed.Bind(out)
+	if err := parsed.Run(); err != nil {
+		return out.fail(err)
+	}
+	return exitOK
+}
+
+func newParser(c *cli, out *output) (*kong.Kong, error) {
+	return kong.New(c, kong.Name("flette"), kong.Description(description),
+		kong.Writers(out.stdout, out.stderr), kong.Exit(func(int) { panic(helpShown{}) }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoAppDescFormat: true, NoExpandSubcommands: true, WrapUpperBound: 100}))
+}
+
+// helpShown ends the parse after --help: kong would go on to complain about missing flags.
+type helpShown struct{}
+
+func parse(parser *kong.Kong, args []string) (parsed *kong.Context, done bool, err error) {
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case helpShown:
+			done = true
+		default:
+			panic(r)
+		}
+	}()
+	parsed, err = parser.Parse(args)
+	return parsed, false, err
+}
+
+// helpFor names the command whose help tells more.
+func helpFor(err error) string {
+	var bad *kong.ParseError
+	if errors.As(err, &bad) && bad.Context != nil {
+		if node := bad.Context.Selected(); node != nil {
+			return node.FullPath()
+		}
+		for _, p := range slices.Backward(bad.Context.Path) {
+			if p.Command != nil {
+				return p.Command.FullPath()
+			}
+		}
+	}
+	return "flette"
+}
+
+// usageError is a command line that was not understood.
+type usageError struct {
+	error
+	command string
+}
+
+// exitError ends a verb that has said everything already.
+type exitError int
+
+func (e exitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
+// output is where verbs write: what was asked for on stdout, the rest on stderr.
+type output struct{ stdout, stderr io.Writer }
+
+// print writes a result, as JSON or as text.
+func (o *output) print(asJSON bool, value any, text func() string) error {
+	if !asJSON {
+		_, err := fmt.Fprintln(o.stdout, text())
+		return err
+	}
+	body, err := json.Marshal(value, json.Deterministic(true), jsontext.WithIndent("  "))
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(o.stdout, string(body))
+	return err
+}
+
+// maxLines of an import are shown; --json shows all.
+const maxLines = 50
+
+// fail says what went wrong in one sentence and returns the exit code.
+func (o *output) fail(err error) int {
+	var usage usageError
+	var code exitError
+	switch {
+	case errors.As(err, &code):
+		return int(code)
+	case errors.As(err, &usage):
+		fmt.Fprintf(o.stderr, "flette: %v (%s --help tells more)\n", usage.error, usage.command)
+		return exitUsage
+	}
+	p := problemOf(err)
+	fmt.Fprintf(o.stderr, "flette: %s\n", p.Detail)
+	for i, l := range p.Lines {
+		if i == maxLines {
+			fmt.Fprintf(o.stderr, "  and %d more; --json lists all\n", len(p.Lines)-maxLines)
+			break
+		}
+		fmt.Fprintf(o.stderr, "  %s\n", l)
+	}
+	return exitFailure
+}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"flette/internal/seal"
+	"flette/iplos/kpr"
+	"flette/model"
+	"flette/store"
+	"flette/store/bolt"
+	"flette/sync"
+)
+
+// problem is a failure as it goes between the server and the command line.
+type problem struct {
+	Code   string        `json:"code"` // stable, kebab-case
+	Detail string        `json:"detail"`
+	Lines  []lineProblem `json:"lines,omitempty"` // of an import
+}
+
+// corruptCode is the code of damage that the store itself sees.
+const corruptCode = "store-corrupt"
+
+func (p *problem) Error() string { return p.Detail }
+
+func problemf(code, format string, args ...any) *problem {
+	return &problem{Code: code, Detail: fmt.Sprintf(format, args...)}
+}
+
+// lineProblem is what is wrong with one line of a file, never with what stands there.
+type lineProblem struct {
+	Line   int    `json:"line"`
+	Column string `json:"column,omitempty"`
+	Code   string `json:"code"`
+	Detail string `json:"detail"`
+}
+
+func (l lineProblem) String() string {
+	if l.Column == "" {
+		return fmt.Sprintf("line %d: %s [%s]", l.Line, l.Detail, l.Code)
+	}
+	return fmt.Sprintf("line %d, %s: %s [%s]", l.Line, l.Column, l.Detail, l.Code)
+}
+
+// problemOf turns any error into a code and a sentence that an operator can act on.
+func problemOf(err error) *problem {
+	var p *problem
+	var lines sync.ImportProblems
+	var found *model.Problem
+	var path *fs.PathError
+	switch {
+	case errors.As(err, &p):
+		return p
+	case errors.As(err, &lines):
+		return problemOfLines(lines)
+	case errors.As(err, &found):
+		return problemf(found.Code, "%s", found.Detail)
+	case errors.Is(err, context.Canceled):
+		return problemf("interrupted", "interrupted")
+	case errors.Is(err, bolt.ErrInUse):
+		return problemf("store-in-use", "another process has the store open and does not answer on admin.sock; wait for it, or run this as the user that runs the server")
+	case errors.Is(err, store.ErrFull):
+		return problemf("store-full", "there is no space left on the disk of the data folder; nothing was stored")
+	case errors.Is(err, store.ErrCorrupt):
+		return problemf(corruptCode, "%v", err)
+	case errors.Is(err, kpr.ErrNothingToSend):
+		return problemf("nothing-to-send", "nothing to send: the register has everything")
+	case errors.Is(err, seal.ErrFile):
+		return problemf("key-file", "%s", strings.TrimPrefix(fromSeal(err), "seal: "))
+	case errors.As(err, &path) && strings.HasSuffix(path.Path, keySuffix) && errors.Is(err, fs.ErrNotExist):
+		return problemf("key-file-missing", "the key file %s is missing, and without it nothing of its tenant can be opened or checked; put it back from the copy that was kept apart, or name its folder with --keys", path.Path)
+	case errors.Is(err, store.ErrNotFound):
+		return problemf("not-found", "there is no such thing in this tenant; the list verbs show what there is")
+	}
+	return problemf("failed", "%v", err)
+}
+
+// fromSeal leaves out what the layers above the key file say in front.
+func fromSeal(err error) string {
+	text := err.Error()
+	if i := strings.Index(text, "seal: "); i >= 0 {
+		return text[i:]
+	}
+	return text
+}
+
+func problemOfLines(lines sync.ImportProblems) *problem {
+	p := &problem{Code: "import-refused"}
+	bad := map[int]bool{}
+	for _, l := range lines {
+		bad[l.Line] = true
+		p.Lines = append(p.Lines, lineProblem{
+			Line: l.Line, Column: strings.TrimPrefix(l.Pointer, "/"), Code: l.Code, Detail: l.Detail,
+		})
+	}
+	p.Detail = plural(len(bad), "line") + " cannot be imported; nothing was imported"
+	return p
+}

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"flette/model"
+	"flette/store"
+	"flette/sync"
+)
+
+type reviewCmd struct {
+	List reviewListCmd `cmd:"" help:"List the questions that wait for a supervisor."`
+}
+
+type findingCmd struct {
+	List findingListCmd `cmd:"" help:"List the rules that merged records break now."`
+}
+
+type reviewListCmd struct {
+	tenantFlags
+	State string `enum:"open,closed,all" default:"open" help:"open, closed or all."`
+	JSON  bool   `help:"Print JSON."`
+}
+
+// Help is shown by --help.
+func (*reviewListCmd) Help() string {
+	return `Lists reviews: which unit of whom, since when, and how nurses disagree (class 3 clinical, 4
+clock, 5 status, 6 decision). Values are not shown; supervisors decide in the browser or
+through the API.
+
+Example:
+
+    flette review list --data /srv/flette --tenant testvik`
+}
+
+type reviewList struct {
+	Tenant model.TenantID `json:"tenant"`
+	State  string         `json:"state"`
+}
+
+type reviewView struct {
+	ID       string         `json:"id"`
+	Person   model.PersonID `json:"person"`
+	Unit     model.Unit     `json:"unit"`
+	Class    model.Class    `json:"class"`
+	State    string         `json:"state"`
+	Heads    int            `json:"heads"`
+	OpenedAt model.Millis   `json:"opened_at"`
+}
+
+var reviewListOp = op[reviewList, []reviewView]{name: "review-list", reads: true, run: func(ctx context.Context, a *app, in reviewList) ([]reviewView, error) {
+	const page = 200
+	out := []reviewView{}
+	err := a.view(ctx, in.Tenant, func(v store.View) error {
+		for after := ""; ; {
+			list, next, err := a.engine.Reviews(v, in.State, after, page)
+			if err != nil {
+				return err
+			}
+			for _, r := range list {
+				out = append(out, reviewView{r.ID, r.Person, r.Unit, r.Class, r.State, len(r.Unit_.Heads), r.OpenedAt})
+			}
+			if next == "" {
+				return nil
+			}
+			after = next
+		}
+	})
+	return out, err
+}}
+
+// Run lists the reviews.
+func (c *reviewListCmd) Run(ctx context.Context, out *output) error {
+	state := map[string]string{"open": sync.StateOpen, "closed": sync.StateClosed, "all": ""}[c.State]
+	list, err := doOp(ctx, c.dataFlags, reviewListOp, reviewList{c.id(), state})
+	if err != nil {
+		return err
+	}
+	return out.print(c.JSON, list, func() string {
+		rows := [][]string{{"ID", "STATE", "CLASS", "SINCE", "PERSON", "UNIT"}}
+		for _, r := range list {
+			rows = append(rows, []string{r.ID, r.State, fmt.Sprint(r.Class), moment(r.OpenedAt), r.Person.String(), string(r.Unit)})
+		}
+		return table(rows) + "\n" + plural(len(list), "review")
+	})
+}
+
+type findingListCmd struct {
+	tenantFlags
+	JSON bool `help:"Print JSON."`
+}
+
+// Help is shown by --help.
+func (*findingListCmd) Help() string {
+	return `Lists findings: which rule (R-number) the record of whom breaks, in which unit, and since
+when. B keeps a message from being right, M is a hint.
+
+Example:
+
+    flette finding list --data /srv/flette --tenant testvik`
+}
+
+var findingListOp = op[model.TenantID, []store.Finding]{name: "finding-list", reads: true, run: func(ctx context.Context, a *app, in model.TenantID) ([]store.Finding, error) {
+	out := []store.Finding{}
+	err := a.view(ctx, in, func(v store.View) error {
+		list, err := store.List[store.Finding](v, "", "", 0)
+		out = append(out, list...)
+		return err
+	})
+	return out, err
+}}
+
+// Run lists the findings.
+func (c *findingListCmd) Run(ctx context.Context, out *output) error {
+	list, err := doOp(ctx, c.dataFlags, findingListOp, c.id())
+	if err != nil {
+		return err
+	}
+	return out.print(c.JSON, list, func() string {
+		rows := [][]string{{"RULE", "SEVERITY", "SINCE", "PERSON", "UNIT", "WHAT"}}
+		for _, f := range list {
+			rows = append(rows, []string{f.Rule, f.Severity, moment(f.Since), f.Person.String(), string(f.Unit), f.Detail})
+		}
+		return table(rows) + "\n" + plural(len(list), "finding")
+	})
+}

@@ -1,0 +1,215 @@
+package main
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	gosync "sync"
+	"time"
+
+	"flette/api"
+	"flette/api/auth"
+	"flette/model"
+)
+
+// stopFor is how long a shutdown waits for requests that run.
+const stopFor = 15 * time.Second
+
+type serveCmd struct {
+	dataFlags
+	Listen      string     `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address to listen on; port 0 picks a free one. Default: ${default}."`
+	TLSCert     string     `name:"tls-cert" placeholder:"FILE" help:"Certificate chain, PEM."`
+	TLSKey      string     `name:"tls-key" placeholder:"FILE" help:"Private key of the certificate, PEM."`
+	BehindProxy bool       `help:"A proxy in front does TLS: allow plain HTTP on other addresses than loopback."`
+	External    string     `placeholder:"URL" help:"Base URL by which tablets call, when it is not the address listened on."`
+	OIDCConfig  string     `name:"oidc-config" placeholder:"FILE" help:"Identity providers whose access tokens are accepted, JSON."`
+	LogLevel    slog.Level `default:"info" placeholder:"LEVEL" help:"debug, info, warn or error. Default: ${default}."`
+}
+
+// Help is shown by --help.
+func (*serveCmd) Help() string {
+	return `Serves tablets and supervisors. When it is ready it prints one line, "listening on URL"; logs
+are JSON lines on standard error. SIGINT and SIGTERM end it after the requests that run.
+
+Every other verb works on the same folder while it serves (DIR/admin.sock, for the same user
+only).
+
+--oidc-config names a JSON array of objects with the members issuer, audience, algorithms,
+jwks_url or jwks_file, and where they differ from the defaults roles_claim, tenant_claim,
+hpr_claim, and require (claims that must have a value).
+
+Examples:
+
+    flette serve --data /srv/flette
+    flette serve --data /srv/flette --listen :8443 --tls-cert cert.pem --tls-key key.pem --external https://flette.testvik.example:8443
+    flette serve --data /srv/flette --listen 10.0.0.5:8080 --behind-proxy --external https://flette.testvik.example`
+}
+
+// Validate refuses what would send access tokens over a network in clear.
+func (c *serveCmd) Validate() error {
+	host, _, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return fmt.Errorf("--listen: an address is written host:port, for example 127.0.0.1:8080")
+	}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		return errors.New("--tls-cert and --tls-key go together")
+	}
+	if c.External != "" {
+		if err := checkBase("--external", c.External); err != nil {
+			return err
+		}
+	}
+	if isLoopback(host) {
+		return nil
+	}
+	https := strings.HasPrefix(c.External, "https://")
+	switch {
+	case c.TLSCert == "" && !c.BehindProxy:
+		return errors.New("--listen: this address can be reached from other machines, and tokens and health data would cross the network in clear; give --tls-cert and --tls-key, or --behind-proxy with --external when a proxy does TLS")
+	case c.TLSCert == "" && !https:
+		return errors.New("--behind-proxy: give the https address of the proxy with --external, because tablets prove their key for it")
+	case c.External == "" && (host == "" || net.ParseIP(host).IsUnspecified()):
+		return errors.New("--listen: this is every address of the machine; give with --external the one by which tablets call, because they prove their key for it")
+	case c.External != "" && !https:
+		return errors.New("--external: tablets call an address of the network by https only")
+	}
+	return nil
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// Run serves until the context is done.
+func (c *serveCmd) Run(ctx context.Context, out *output) (err error) {
+	log := slog.New(slog.NewJSONHandler(out.stderr, &slog.HandlerOptions{Level: c.LogLevel}))
+	issuers, err := readIssuers(c.OIDCConfig)
+	if err != nil {
+		return err
+	}
+	// startAdmin asks again; asked here, the answer says more than that the store is in use.
+	if running, err := serverRuns(c.Data); err != nil {
+		return err
+	} else if running {
+		return errServerRuns
+	}
+	a, err := openApp(appOptions{Dir: c.Data, Keys: c.Keys, Log: log})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, a.Close()) }()
+	ln, base, err := c.listen()
+	if err != nil {
+		return err
+	}
+	s, err := a.newServer(ctx, issuers, base)
+	if err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	return a.serve(ctx, s, ln, func() error { return announce(out.stdout, base, ln) })
+}
+
+// listen opens the port. base is the URL by which clients call.
+func (c *serveCmd) listen() (ln net.Listener, base string, err error) {
+	var config *tls.Config
+	scheme := "http"
+	if c.TLSCert != "" {
+		pair, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
+		if err != nil {
+			return nil, "", problemf("tls", "the certificate and its key cannot be used: %v", err)
+		}
+		config, scheme = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, "https"
+	}
+	if ln, err = net.Listen("tcp", c.Listen); err != nil {
+		return nil, "", problemf("listen", "the address cannot be listened on: %v", err)
+	}
+	if base = strings.TrimSuffix(c.External, "/"); base == "" {
+		base = scheme + "://" + ln.Addr().String()
+	}
+	if config != nil {
+		ln = tls.NewListener(ln, config)
+	}
+	return ln, base, nil
+}
+
+// announce prints the line that tells scripts to go on.
+func announce(w io.Writer, base string, ln net.Listener) error {
+	line := "listening on " + base
+	if !strings.HasSuffix(base, "://"+ln.Addr().String()) {
+		line += " (" + ln.Addr().String() + ")"
+	}
+	_, err := fmt.Fprintln(w, line)
+	return err
+}
+
+// newServer makes the HTTP server over an app. External issuers are accepted beside the own
+// one of each tenant, also of tenants that come later.
+func (a *app) newServer(ctx context.Context, external []auth.IssuerConfig, base string) (*api.Server, error) {
+	all := func(ctx context.Context) ([]auth.IssuerConfig, error) {
+		own, err := a.issuers(ctx)
+		return append(own, external...), err
+	}
+	configs, err := all(ctx)
+	if err != nil {
+		return nil, err
+	}
+	verifier, err := auth.NewVerifier(configs)
+	if err != nil {
+		return nil, problemf("oidc-config", "the identity providers cannot be used: %v", err)
+	}
+	a.external = base
+	var one gosync.Mutex // the last to replace must be the last to have listed
+	a.tenantsChanged = func(ctx context.Context) error {
+		one.Lock()
+		defer one.Unlock()
+		configs, err := all(ctx)
+		if err != nil {
+			return err
+		}
+		return verifier.Replace(configs)
+	}
+	return api.New(api.Options{
+		Engine: a.engine, Verifier: verifier, External: base, Now: a.now, Log: a.log,
+		TokenKey: a.tokenKey, Extracts: apiExtracts{a}, Weekly: weekly, Ready: a.ready,
+	})
+}
+
+func (a *app) tokenKey(t model.TenantID) (kid string, key ed25519.PrivateKey, err error) {
+	k, err := a.tenantKeys(t)
+	if err != nil {
+		return "", nil, err
+	}
+	kid, key = k.TokenKey()
+	return kid, key, nil
+}
+
+// serve answers on the listener and on the admin socket until ctx is done, then lets what
+// runs finish.
+func (a *app) serve(ctx context.Context, s *api.Server, ln net.Listener, ready func() error) error {
+	admin, err := startAdmin(a)
+	if err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(ln) }()
+	if err = ready(); err == nil {
+		select {
+		case <-ctx.Done():
+			a.log.Info("stopping")
+		case err = <-served:
+			served <- nil
+		}
+	}
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopFor)
+	defer cancel()
+	err = errors.Join(err, admin.stop(stopping), s.Shutdown(stopping), <-served)
+	a.log.Info("stopped")
+	return err
+}

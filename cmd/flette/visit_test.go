@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"flette/internal/jwk"
+	contract "flette/mobile-contract/client"
+	"flette/model"
+	"flette/store"
+	"flette/sync"
+)
+
+// visitProgram lets two nurses visit everybody offline: visit DIR TENANT. They disagree about
+// the memory of each person (a review), and give each person practical help (a message).
+func visitProgram(args []string) (err error) {
+	ctx := context.Background()
+	a, err := openApp(appOptions{Dir: args[0]})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, a.Close()) }()
+	tenant := model.TenantID(args[1])
+	var persons []store.Person
+	var units []store.OrgUnit
+	err = a.view(ctx, tenant, func(v store.View) error {
+		persons, err = store.List[store.Person](v, "", "", 0)
+		if err == nil {
+			units, err = store.List[store.OrgUnit](v, "", "", 0)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for i, actor := range []model.ActorID{"anne", "berit"} {
+		n, err := newNurse(ctx, a, tenant, actor)
+		if err != nil {
+			return err
+		}
+		for j, p := range persons {
+			changes := []model.Change{{Unit: "score/assist_memory", Value: fmt.Appendf(nil, `{"score":%d}`, 2+2*i)}}
+			if i == 0 && len(units) > 0 {
+				changes = append(changes, service(j, units[0].ID)...)
+			}
+			if err := n.sign(p.ID, changes); err != nil {
+				return err
+			}
+		}
+		if err := n.push(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func service(n int, unit string) []model.Change {
+	id := fmt.Sprintf("service/bbbbbbbb-0000-4000-8000-%012x", n)
+	var out []model.Change
+	for _, c := range [][2]string{
+		{"", `{"type":"15"}`}, {"/grant", `{"date":"2026-05-01"}`}, {"/start", `{"date":"2026-05-01"}`},
+		{"/provider", `{"unit":"` + unit + `","from":"2026-05-01"}`},
+	} {
+		out = append(out, model.Change{Unit: model.Unit(id + c[0]), Value: jsontext.Value(c[1])})
+	}
+	return out
+}
+
+// nurse signs as a tablet does.
+type nurse struct {
+	a      *app
+	tenant model.TenantID
+	key    ed25519.PrivateKey
+	device model.DeviceID
+	actor  model.ActorID
+	lease  model.Lease
+	seq    int64
+	prev   string
+	outbox [][]byte
+}
+
+func newNurse(ctx context.Context, a *app, tenant model.TenantID, actor model.ActorID) (*nurse, error) {
+	seed := make([]byte, ed25519.SeedSize)
+	copy(seed, actor)
+	n := &nurse{a: a, tenant: tenant, actor: actor, key: ed25519.NewKeyFromSeed(seed)}
+	public, err := jwk.New(n.key.Public().(ed25519.PublicKey))
+	if err != nil {
+		return nil, err
+	}
+	code, _, err := a.engine.Invite(ctx, tenant, "nettbrett-"+string(actor))
+	if err != nil {
+		return nil, err
+	}
+	d, err := a.engine.Enrol(ctx, sync.Enrolment{Tenant: tenant, Code: code, Key: public})
+	if err != nil {
+		return nil, err
+	}
+	n.device = d.ID
+	n.lease, _, err = a.engine.IssueLease(ctx, sync.LeaseGrant{
+		Tenant: tenant, Device: d.ID, Actor: actor, Roles: model.Roles(model.RoleSupervisor), Wall: a.engine.Now(),
+	})
+	return n, err
+}
+
+func (n *nurse) sign(person model.PersonID, changes []model.Change) error {
+	n.seq++
+	jws, id, err := contract.SignEntry(n.key, &model.Entry{
+		V: model.ContractVersion, Tenant: n.tenant, Device: n.device, Seq: n.seq, Prev: n.prev, Actor: n.actor, Lease: n.lease.ID,
+		Clock: model.ClockMonotonic, Wall: n.lease.IssuedAt, Person: person, Act: model.ActRegister, Changes: changes,
+	})
+	n.prev = id.String()
+	n.outbox = append(n.outbox, []byte(jws))
+	return err
+}
+
+func (n *nurse) push(ctx context.Context) error {
+	out, err := n.a.engine.Push(ctx, sync.PushRequest{Tenant: n.tenant, Device: n.device, Actor: n.actor, Entries: n.outbox})
+	if err != nil {
+		return err
+	}
+	for _, r := range out.Results {
+		if r.Outcome != "applied" && r.Outcome != "conflict" {
+			return fmt.Errorf("an entry is %s: %v", r.Outcome, r.Problem)
+		}
+	}
+	return nil
+}
