@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"time"
@@ -13,8 +14,8 @@ import (
 type demoCmd struct {
 	Dir    string `placeholder:"DIR" help:"Folder for the store, the messages and the transcript; a temporary one when not given."`
 	Once   bool   `help:"End after the story: exit code 0 when every step held, 1 and the name of the step when not."`
-	Listen string `default:"127.0.0.1:0" placeholder:"ADDR" help:"Loopback address to serve on."`
-	Seed   uint64 `default:"1" help:"Names, scores and service ids follow from it."`
+	Listen string `default:"127.0.0.1:0" placeholder:"ADDR" help:"Loopback address to serve on; port 0 picks a free one. Default: ${default}."`
+	Seed   uint64 `default:"1" help:"Names, scores and service ids follow from it. Default: ${default}."`
 }
 
 // Help is shown by --help.
@@ -87,8 +88,12 @@ func newStory(dir string, seed uint64, listen string, tell func(string)) (s *sto
 		return nil, nil, err
 	}
 	server := &demoServer{listen: listen}
-	s = &story{dir: dir, seed: seed, clock: clock, a: a, tell: tell, serve: server.start, ended: server.ended}
-	return s, func() error { return errors.Join(server.stop(), a.Close()) }, nil
+	net := http.DefaultTransport.(*http.Transport).Clone()
+	s = &story{dir: dir, seed: seed, clock: clock, a: a, net: net, tell: tell, serve: server.start, ended: server.ended}
+	return s, func() error {
+		net.CloseIdleConnections() // the server would wait for them
+		return errors.Join(server.stop(), a.Close())
+	}, nil
 }
 
 // demoServer is the server of `flette serve` inside the demo.

@@ -162,8 +162,10 @@ func near(d model.Millis, want time.Duration) bool {
 	return off.Abs() < 30*time.Second
 }
 
-// oslo prints the hour of the story's day.
-func oslo(m model.Millis) string { return m.Time().In(demoDay.Location()).Format("15:04") }
+// oslo prints the nearest minute of the story's day.
+func oslo(m model.Millis) string {
+	return m.Time().Round(time.Minute).In(demoDay.Location()).Format("15:04")
+}
 
 // reconnect: everybody else, a few at a time.
 func (s *story) reconnect(ctx context.Context) (told, error) {

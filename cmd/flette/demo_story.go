@@ -22,6 +22,7 @@ type story struct {
 	clock *storyClock
 	began time.Time // of the story's clock, for the tablets' monotonic clocks
 	a     *app
+	net   http.RoundTripper
 	serve func(*app) (url string, err error)
 	ended func() <-chan struct{} // the server's end, when nobody asked for it
 	tell  func(line string)
@@ -56,8 +57,10 @@ type told struct {
 	counts map[string]int64
 }
 
-// tokenLife is a shift.
-const tokenLife = 12 * time.Hour
+const (
+	tokenLife   = 12 * time.Hour // a shift
+	callTimeout = 30 * time.Second
+)
 
 // step is one scene. Its name stays the same for ever: scripts read it in the transcript.
 type step struct {
@@ -136,10 +139,10 @@ func (s *story) newestReceipt() (text string, size int64) {
 // newTablet makes a tablet whose clocks follow the story. Its calls are tried once: the
 // story decides when to try again.
 func (s *story) newTablet(i int) (*demoTablet, error) {
-	t := &demoTablet{radio: &radio{base: http.DefaultTransport}, skew: skewOf(i)}
+	t := &demoTablet{radio: &radio{base: s.net}, skew: skewOf(i)}
 	var err error
 	t.Tablet, err = client.New(client.Config{
-		URL: s.url, HTTP: &http.Client{Transport: t.radio, Timeout: 30 * time.Second},
+		URL: s.url, HTTP: &http.Client{Transport: t.radio, Timeout: callTimeout},
 		Wall:     func() time.Time { return s.clock.Now().Add(t.skew) },
 		Mono:     func() time.Duration { return s.clock.Now().Sub(s.began) },
 		Encoding: client.EncodingZstd, App: "flette-demo", Tries: 1,
@@ -153,7 +156,7 @@ func (s *story) api(actor model.ActorID, role model.Role, name string) (*client.
 	if err != nil {
 		return nil, "", err
 	}
-	api, err := client.NewAPI(client.APIConfig{URL: s.url, Token: token, Wall: s.clock.Now, Tries: 1})
+	api, err := client.NewAPI(client.APIConfig{URL: s.url, HTTP: &http.Client{Transport: s.net, Timeout: callTimeout}, Token: token, Wall: s.clock.Now, Tries: 1})
 	return api, token, err
 }
 
