@@ -54,9 +54,9 @@ func (c *candidate) quarantine(p *model.Problem) {
 	}
 }
 
-// admit does everything that needs no lock: split, attribute, verify, decode, judge clock and
-// values (S11). Candidates come back in the order of raw.
-func (e *Engine) admit(v store.View, ts *tenantState, raw [][]byte, received model.Millis) ([]*candidate, error) {
+// attribute splits the entries and finds the device that each one names. Candidates come
+// back in the order of raw.
+func attribute(v store.View, raw [][]byte) ([]*candidate, error) {
 	out := make([]*candidate, len(raw))
 	devices := map[model.DeviceID]*store.Device{}
 	for i := range raw {
@@ -85,8 +85,6 @@ func (e *Engine) admit(v store.View, ts *tenantState, raw [][]byte, received mod
 		}
 		c.device = *d
 	}
-	tenant := v.Tenant().ID
-	e.each(out, func(c *candidate) { e.judge(ts, tenant, c, received) })
 	return out, nil
 }
 
@@ -115,6 +113,7 @@ func (e *Engine) each(cs []*candidate, f func(*candidate)) {
 	wg.Wait()
 }
 
+// judge does everything that needs no lock: verify, decode, judge clock and values (S11).
 func (e *Engine) judge(ts *tenantState, tenant model.TenantID, c *candidate, received model.Millis) {
 	if c.refused != nil {
 		return

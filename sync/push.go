@@ -67,12 +67,13 @@ func (e *Engine) Push(ctx context.Context, r PushRequest) (*PushResult, error) {
 		if err := ts.checkCheckpoint(v, r.Checkpoint); err != nil {
 			return err
 		}
-		cs, err = e.admit(v, ts, r.Entries, received)
+		cs, err = attribute(v, r.Entries)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
+	e.each(cs, func(c *candidate) { e.judge(ts, r.Tenant, c, received) })
 	persons := make([]model.PersonID, 0, 8)
 	for _, c := range cs {
 		if c.entry != nil && !slices.Contains(persons, c.entry.Person) {
