@@ -54,7 +54,7 @@ lint: $(LINTER) ## golangci-lint with the import rules
 
 test: xmllint $(TOOLS)/gotest ## go vet, gofmt and all tests; the last line counts the tests
 	@$(if $(RACE),,echo "no C compiler: running without the race detector";) rc=0; \
-	$(MAKE) vet || rc=1; $(TOOLS)/gotest $(RACE) $(PKG) || rc=1; exit $$rc
+	$(MAKE) vet || rc=1; $(TOOLS)/gotest $(RACE) -timeout 5m $(PKG) || rc=1; exit $$rc
 
 test-long: xmllint $(TOOLS)/gotest ## tests three times, property tests with CHECKS cases, every fuzz target for FUZZTIME
 	@$(TOOLS)/gotest $(RACE) -count=3 -timeout 60m $(PKG)
