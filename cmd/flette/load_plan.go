@@ -102,7 +102,7 @@ func (p loadPlan) random(tablet, entry int) *mathrand.Rand {
 func (p loadPlan) offline(tablet, k int) work {
 	r := p.random(tablet, k)
 	w := work{person: tablet*loadCaseload + k%loadCaseload}
-	if p.Tablets > 1 && k%loadShared == loadShared-1 {
+	if p.Tablets > 1 && (tablet+k)%loadShared == 0 {
 		w.person = (tablet + 1) % p.Tablets * loadCaseload
 	}
 	// A visit: its time, then scores in no order, then more times when there is room.

@@ -18,7 +18,9 @@ type loadReport struct {
 	Pull               pullReport       `json:"pull"`
 	Outcomes           map[string]int64 `json:"outcomes"` // of entries, before the audit
 	DiskBytesPerChange float64          `json:"disk_bytes_per_change,omitzero"`
-	ServerPeakBytes    int64            `json:"server_peak_bytes,omitzero"`
+	ServerPeakBytes    int64            `json:"server_peak_bytes,omitzero"` // resident, with the pages of mapped store files
+	ServerHeapBytes    int64            `json:"server_heap_bytes,omitzero"` // resident after the pull, without them
+	DriverPeakBytes    int64            `json:"driver_peak_bytes,omitzero"`
 	Audit              auditReport      `json:"audit"`
 }
 
@@ -56,6 +58,8 @@ type auditReport struct {
 
 const maxLost = 20
 
+func mib(bytes int64) float64 { return float64(bytes) / (1 << 20) }
+
 func (a *auditReport) lose(l []lost) {
 	a.Missing += int64(len(l))
 	a.Lost = append(a.Lost, l[:min(len(l), maxLost-len(a.Lost))]...)
@@ -88,7 +92,8 @@ func (r *loadReport) text() string {
 		line("disk", "%.0f bytes of file a change", r.DiskBytesPerChange)
 	}
 	if r.ServerPeakBytes > 0 {
-		line("memory", "%.1f MiB at most in the server", float64(r.ServerPeakBytes)/(1<<20))
+		line("memory", "server %.0f MiB at most with its mapped files, %.0f MiB its own in the end; driver %.0f MiB at most",
+			mib(r.ServerPeakBytes), mib(r.ServerHeapBytes), mib(r.DriverPeakBytes))
 	}
 	var outcomes []string
 	for o, n := range r.Outcomes {

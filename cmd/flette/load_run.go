@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	mathrand "math/rand/v2"
+	"os"
 	gosync "sync"
 	"time"
 
@@ -69,7 +70,10 @@ func (f *fleet) run(ctx context.Context) (*loadReport, error) {
 		return r, err
 	}
 	if u, ok := processUsage(f.target.pid); ok {
-		r.ServerPeakBytes = u.peak
+		r.ServerPeakBytes, r.ServerHeapBytes = u.peak, u.heap
+	}
+	if u, ok := processUsage(os.Getpid()); ok {
+		r.DriverPeakBytes = u.peak
 	}
 	return r, f.audit(ctx, &r.Audit)
 }

@@ -73,6 +73,7 @@ func spawn(ctx context.Context, out *output) (t loadTarget, stop func() error, e
 	}
 	data := filepath.Join(dir, "data")
 	cmd := exec.Command(binary, "serve", "--data", data, "--listen", "127.0.0.1:0", "--log-level", "error")
+	cmd.Args[0] = os.Args[0] // the same program under the same name
 	cmd.Stderr = out.stderr
 	lines, err := cmd.StdoutPipe()
 	if err == nil {

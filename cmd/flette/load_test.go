@@ -233,8 +233,9 @@ func TestProcessFiguresAreRead(t *testing.T) {
 	if _, ok := parseStat([]byte("4242 (x) S 1")); ok {
 		t.Error("a short line was read")
 	}
-	if peak := parsePeak([]byte("VmPeak:\t  10 kB\nVmHWM:\t    2048 kB\nVmRSS:\t 1 kB\n")); peak != 2<<20 {
-		t.Errorf("peak %d", peak)
+	status := []byte("VmPeak:\t  10 kB\nVmHWM:\t    2048 kB\nVmRSS:\t 1 kB\n")
+	if peak, none := parseStatus(status, "VmHWM:"), parseStatus(status, "RssAnon:"); peak != 2<<20 || none != 0 {
+		t.Errorf("peak %d, none %d", peak, none)
 	}
 	if _, ok := processUsage(0); ok {
 		t.Error("no process has figures")

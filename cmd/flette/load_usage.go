@@ -15,7 +15,8 @@ import (
 // usage is what a process has used so far.
 type usage struct {
 	cpu  time.Duration // user and system
-	peak int64         // bytes of resident memory, at most
+	peak int64         // bytes of resident memory, at most: with the pages of mapped store files
+	heap int64         // bytes of it now that are the process's own
 }
 
 // processUsage reads /proc; ok is false where there is none, or no such process.
@@ -33,7 +34,7 @@ func processUsage(pid int) (u usage, ok bool) {
 		return u, false
 	}
 	u.cpu, ok = parseStat(stat)
-	u.peak = parsePeak(status)
+	u.peak, u.heap = parseStatus(status, "VmHWM:"), parseStatus(status, "RssAnon:")
 	return u, ok
 }
 
@@ -56,11 +57,11 @@ func parseStat(stat []byte) (time.Duration, bool) {
 	return time.Duration(user+system) * (time.Second / userHZ), err == nil && err2 == nil
 }
 
-// parsePeak reads VmHWM, which is in KiB; 0 when it is not there.
-func parsePeak(status []byte) int64 {
+// parseStatus reads a size, which is in KiB; 0 when it is not there.
+func parseStatus(status []byte, name string) int64 {
 	lines := bufio.NewScanner(bytes.NewReader(status))
 	for lines.Scan() {
-		if rest, ok := strings.CutPrefix(lines.Text(), "VmHWM:"); ok {
+		if rest, ok := strings.CutPrefix(lines.Text(), name); ok {
 			n, _ := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")), 10, 64)
 			return n << 10
 		}

@@ -46,6 +46,7 @@ type cli struct {
 	Extract  extractCmd  `cmd:"" help:"Messages to the register: run, list, resend, preview."`
 
 	Demo    demoCmd    `cmd:"" help:"Play a working day of a municipality that does not exist."`
+	Load    loadCmd    `cmd:"" help:"Drive a server with a population of tablets and measure it."`
 	Verify  verifyCmd  `cmd:"" help:"Replay the journal and compare everything with it."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
