@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"flette/model"
 )
 
 type demoCmd struct {
@@ -70,7 +72,11 @@ func (c *demoCmd) Run(ctx context.Context, out *output) (err error) {
 	if c.Once {
 		return nil
 	}
-	tell(s.addresses())
+	look, err := s.addresses()
+	if err != nil {
+		return err
+	}
+	tell(look)
 	select {
 	case <-ctx.Done():
 		return nil
@@ -145,15 +151,20 @@ func (d *demoServer) stop() error {
 	return d.err
 }
 
-// addresses says what there is to look at.
-func (s *story) addresses() string {
+// addresses says what there is to look at, with a supervisor's token that begins now.
+func (s *story) addresses() (string, error) {
+	token, err := s.a.userToken(demoTenant, demoSuper, model.Roles(model.RoleSupervisor), demoSuperName, tokenLife)
 	return fmt.Sprintf(`
-  Is it alive?         curl %[1]s/livez
-  The contract         curl %[1]s/v1/openapi.json
-  The open review      curl -H 'Authorization: Bearer %[2]s' %[1]s/v1/reviews
-  Findings             curl -H 'Authorization: Bearer %[2]s' '%[1]s/v1/findings?limit=5'
-  The time report      curl -H 'Authorization: Bearer %[2]s' '%[1]s/v1/reports/time?week=%[3]s'
+  Is it alive?     curl %[1]s/livez
+  The contract     curl %[1]s/v1/openapi.json
+  The open review  curl -H 'Authorization: Bearer %[2]s' %[1]s/v1/reviews
 
-  The token is the supervisor's, of %[4]s in the story, and good for 12 hours. Ctrl-C ends the demo.`,
-		s.url, s.superToken, demoWeek, demoDay.Format("Monday 2 January 2006"))
+  With the same header, the supervisor's, good for 12 hours:
+    %[1]s/v1/findings?severity=B
+    %[1]s/v1/persons
+    %[1]s/v1/reports/time?week=%[3]s
+  On this machine: flette review list --data %[4]s --tenant %[5]s
+
+  It is %[6]s in the story, and its clock runs on. Ctrl-C ends the demo.`,
+		s.url, token, demoWeek, s.dir, demoTenant, s.clock.Now().Format("15:04 on Monday 2 January 2006")), err
 }

@@ -42,10 +42,10 @@ func (s *story) municipality(ctx context.Context) (told, error) {
 	if s.url, err = s.serve(s.a); err != nil {
 		return told{}, err
 	}
-	if s.admin, _, err = s.api(demoAdmin, model.RoleAdmin, demoAdminName); err != nil {
+	if s.admin, err = s.api(demoAdmin, model.RoleAdmin, demoAdminName); err != nil {
 		return told{}, err
 	}
-	if s.super, s.superToken, err = s.api(demoSuper, model.RoleSupervisor, demoSuperName); err != nil {
+	if s.super, err = s.api(demoSuper, model.RoleSupervisor, demoSuperName); err != nil {
 		return told{}, err
 	}
 	counts := map[string]int64{"units": int64(units.New), "persons": int64(persons.New), "tablets": demoTablets}

@@ -35,7 +35,6 @@ type story struct {
 	tablets    []*demoTablet
 	super      *client.API
 	admin      *client.API
-	superToken string
 	vkey       string // of the journal, as given at enrolment
 	marks      map[string]model.EntryID
 	review     string // the one about memory
@@ -151,13 +150,12 @@ func (s *story) newTablet(i int) (*demoTablet, error) {
 }
 
 // api makes a desk client for a user of the server's own issuer.
-func (s *story) api(actor model.ActorID, role model.Role, name string) (*client.API, string, error) {
+func (s *story) api(actor model.ActorID, role model.Role, name string) (*client.API, error) {
 	token, err := s.a.userToken(demoTenant, actor, model.Roles(role), name, tokenLife)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
-	api, err := client.NewAPI(client.APIConfig{URL: s.url, HTTP: &http.Client{Transport: s.net, Timeout: callTimeout}, Token: token, Wall: s.clock.Now, Tries: 1})
-	return api, token, err
+	return client.NewAPI(client.APIConfig{URL: s.url, HTTP: &http.Client{Transport: s.net, Timeout: callTimeout}, Token: token, Wall: s.clock.Now, Tries: 1})
 }
 
 // sign lets time pass while the nurses of a round sign what is planned.

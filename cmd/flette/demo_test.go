@@ -2,8 +2,10 @@ package main
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -11,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"flette/iplos/kpr"
+	contract "flette/mobile-contract"
 	"flette/model"
 )
 
@@ -27,6 +30,7 @@ func TestDemo(t *testing.T) {
 	if err := s.play(t.Context()); err != nil {
 		t.Error(err)
 	}
+	checkAddresses(t, s)
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -65,6 +69,36 @@ func TestDemo(t *testing.T) {
 		}
 	}
 	checkTranscript(t, dir, report.Checkpoint)
+}
+
+// checkAddresses does what the printed curl line does: one review is left for the visitor.
+func checkAddresses(t *testing.T, s *story) {
+	t.Helper()
+	text, err := s.addresses()
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := regexp.MustCompile(`curl -H 'Authorization: (Bearer [^']+)' (\S+/v1/reviews)`).FindStringSubmatch(text)
+	if line == nil {
+		t.Fatal("no line to copy")
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, line[2], nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", line[1])
+	res, err := (&http.Client{Transport: s.net}).Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var list contract.ReviewList
+	if err := json.UnmarshalRead(res.Body, &list); err != nil || res.StatusCode != http.StatusOK {
+		t.Fatalf("status %d, %v", res.StatusCode, err)
+	}
+	if len(list.Reviews) != 1 || list.Reviews[0].Unit.Unit != toilet {
+		t.Errorf("reviews %+v", list.Reviews)
+	}
 }
 
 // checkTranscript reads transcript.json as a script would, strictly.
