@@ -336,7 +336,7 @@ func (w *verifier) person(p model.PersonID) error {
 		if en == nil {
 			return nil
 		}
-		return w.replay(p, l, en, id, stamp, states, nodes, named, opened)
+		return w.replay(l, en, id, stamp, states, nodes, named, opened)
 	})
 	if err != nil {
 		return err
@@ -369,7 +369,7 @@ func (w *verifier) person(p model.PersonID) error {
 	return nil
 }
 
-func (w *verifier) replay(p model.PersonID, l *store.LogEntry, en *model.Entry, id model.EntryID, stamp model.Stamp,
+func (w *verifier) replay(l *store.LogEntry, en *model.Entry, id model.EntryID, stamp model.Stamp,
 	states map[model.Unit]*model.UnitState, nodes map[model.Unit][]conflict.Node,
 	named map[model.Unit]map[model.EntryID]bool, opened map[model.Unit]int64) error {
 	outcome := store.Applied

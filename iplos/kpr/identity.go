@@ -1,6 +1,7 @@
 package kpr
 
 import (
+	"errors"
 	"strconv"
 	"time"
 
@@ -76,7 +77,7 @@ func Resolve(p store.Person, id store.Identity, target string) (Bruker, *store.E
 		return b, nil
 	case err != nil:
 		code := "id-checksum"
-		if problem, ok := err.(*model.Problem); ok {
+		if problem := (*model.Problem)(nil); errors.As(err, &problem) {
 			code = problem.Code
 		}
 		return out("R2", code)

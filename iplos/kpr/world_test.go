@@ -19,12 +19,13 @@ import (
 	"flette/store/bolt"
 )
 
+const skogvik model.TenantID = "skogvik"
+
 const (
-	skogvik model.TenantID = "skogvik"
-	unitTop                = "aaaaaaaa-0000-4000-8000-000000000001"
-	unitMid                = "aaaaaaaa-0000-4000-8000-000000000002"
-	unitLow                = "aaaaaaaa-0000-4000-8000-000000000003"
-	unitOwn                = "aaaaaaaa-0000-4000-8000-000000000004"
+	unitTop = "aaaaaaaa-0000-4000-8000-000000000001"
+	unitMid = "aaaaaaaa-0000-4000-8000-000000000002"
+	unitLow = "aaaaaaaa-0000-4000-8000-000000000003"
+	unitOwn = "aaaaaaaa-0000-4000-8000-000000000004"
 )
 
 var began = model.MillisOf(time.Date(2026, 5, 1, 8, 0, 0, 0, time.UTC))

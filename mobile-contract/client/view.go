@@ -3,7 +3,6 @@ package client
 import (
 	"slices"
 
-	"github.com/go-json-experiment/json/jsontext"
 
 	contract "flette/mobile-contract"
 	"flette/model"
@@ -125,7 +124,7 @@ func (c caseload) record(e *model.Entry, id model.EntryID, lean bool) {
 		if !lean {
 			w.view = &contract.HeadView{
 				Entry: id, Act: e.Act, Actor: e.Actor, Device: e.Device,
-				Stamp: model.Stamp{Wall: e.Wall}, Value: jsontext.Value(slices.Clone(ch.Value)),
+				Stamp: model.Stamp{Wall: e.Wall}, Value: slices.Clone(ch.Value),
 			}
 		}
 		u := c.unit(e.Person, ch.Unit, true)
