@@ -46,6 +46,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("FLETTE_DATA", "data")
 			e.Setenv("USER", "testvik")
+			e.Setenv("GORACE", "atexit_sleep_ms=0") // each of a hundred programs would wait a second at its end
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -87,7 +88,7 @@ func serveCommand(ts *testscript.TestScript, _ bool, args []string) {
 	path, err := exec.LookPath("flette")
 	ts.Check(err)
 	s := &serving{cmd: exec.Command(path, append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...)}
-	s.cmd.Dir, s.cmd.Env, s.cmd.Stderr = ts.MkAbs("."), append(os.Environ(), "FLETTE_DATA=data"), &s.stderr
+	s.cmd.Dir, s.cmd.Env, s.cmd.Stderr = ts.MkAbs("."), append(os.Environ(), "FLETTE_DATA=data", "GORACE=atexit_sleep_ms=0"), &s.stderr
 	stdout, err := s.cmd.StdoutPipe()
 	ts.Check(err)
 	ts.Check(s.cmd.Start())
