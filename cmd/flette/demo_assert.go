@@ -115,8 +115,11 @@ func scoreShown(v *contract.UnitView) int {
 
 // refused checks that a call was answered with a problem of a code.
 func refused(what string, err error, code string) error {
+	if err == nil {
+		return fmt.Errorf("%s: it was allowed", what)
+	}
 	if got := client.CodeOf(err); got != code {
-		return fmt.Errorf("%s: problem %q, and not %q (%v)", what, got, code, err)
+		return fmt.Errorf("%s: problem %q, and not %q: %w", what, got, code, err)
 	}
 	return nil
 }

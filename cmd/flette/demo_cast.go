@@ -66,13 +66,13 @@ func zoneOf(tablet int) string { return demoZones[tablet%len(demoZones)] }
 
 var demoWords = []string{"Fjell", "Fjord", "Skog", "Myr", "Bekk", "Eng", "Holme", "Vidde", "Strand", "Li"}
 
-// demoPeople makes n persons with names that cannot be mistaken for real ones, all over 65
+// demoPeople makes the persons, with names that cannot be mistaken for real ones, all over 65
 // on the day. The same seed gives the same persons.
-func demoPeople(seed uint64, n, tablets int) []sync.PersonInput {
+func demoPeople(seed uint64) []sync.PersonInput {
 	r := mathrand.New(mathrand.NewPCG(seed, 1))
 	used := map[string]bool{}
-	out := make([]sync.PersonInput, 0, n)
-	for len(out) < n {
+	out := make([]sync.PersonInput, 0, demoPersons)
+	for len(out) < demoPersons {
 		born := time.Date(1930+r.IntN(30), 1, 1+r.IntN(365), 0, 0, 0, 0, time.UTC)
 		number, ok := ident.SyntheticFNR(born, r.IntN(50))
 		if !ok || used[number] {
@@ -81,7 +81,7 @@ func demoPeople(seed uint64, n, tablets int) []sync.PersonInput {
 		used[number] = true
 		i := len(out)
 		out = append(out, sync.PersonInput{
-			Line: i + 1, Number: number, Kommune: demoKommune, Unit: zoneOf(i % tablets), Test: true,
+			Line: i + 1, Number: number, Kommune: demoKommune, Unit: zoneOf(i % demoTablets), Test: true,
 			Name: fmt.Sprintf("Oppdiktet %s %d", demoWords[i%len(demoWords)], i+1),
 		})
 	}

@@ -57,7 +57,7 @@ func TestPlanFollowsSeed(t *testing.T) {
 	if reflect.DeepEqual(planDay(7, testUnits), planDay(8, testUnits)) {
 		t.Error("the seed changes nothing")
 	}
-	if diff := cmp.Diff(demoPeople(7, demoPersons, demoTablets), demoPeople(7, demoPersons, demoTablets)); diff != "" {
+	if diff := cmp.Diff(demoPeople(7), demoPeople(7)); diff != "" {
 		t.Errorf("(-first +second)\n%s", diff)
 	}
 }
@@ -95,7 +95,7 @@ func TestNobodyIsInTwoPlaces(t *testing.T) {
 // TestCastIsSynthetic: no person of the demo can be anybody (R2).
 func TestCastIsSynthetic(t *testing.T) {
 	seen := map[string]bool{}
-	for _, p := range demoPeople(1, demoPersons, demoTablets) {
+	for _, p := range demoPeople(1) {
 		id, err := ident.Parse(p.Number, ident.Legacy)
 		if err != nil || !id.Synthetic() || !p.Test || seen[p.Number] {
 			t.Errorf("line %d: %v", p.Line, err)

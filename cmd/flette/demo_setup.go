@@ -19,7 +19,7 @@ func (s *story) municipality(ctx context.Context) (told, error) {
 	if err != nil {
 		return told{}, err
 	}
-	cast := demoPeople(s.seed, demoPersons, demoTablets)
+	cast := demoPeople(s.seed)
 	persons, err := s.a.engine.ImportPersons(ctx, demoTenant, cast)
 	if err != nil {
 		return told{}, err

@@ -45,7 +45,7 @@ func (f *fleet) run(ctx context.Context) (*loadReport, error) {
 	f.meter.read()
 
 	var err error
-	r.Burst, err = f.measured(ctx, int64(f.plan.Tablets)*int64(f.plan.Entries), int64(f.plan.Changes), func() error {
+	r.Burst, err = f.measured(int64(f.plan.Tablets)*int64(f.plan.Entries), int64(f.plan.Changes), func() error {
 		return f.each(ctx, "burst", 1, func(ctx context.Context, _, i int) error { return f.burst(ctx, i, count) })
 	})
 	if err != nil {
@@ -56,7 +56,7 @@ func (f *fleet) run(ctx context.Context) (*loadReport, error) {
 		if err != nil {
 			return r, err
 		}
-		r.Steady, err = f.measured(ctx, int64(f.plan.Tablets)*int64(f.plan.Steady), 1, func() error {
+		r.Steady, err = f.measured(int64(f.plan.Tablets)*int64(f.plan.Steady), 1, func() error {
 			return f.each(ctx, "steady", f.plan.Steady, func(ctx context.Context, k, i int) error {
 				return f.steady(ctx, awake[i], i, k, count)
 			})
@@ -110,7 +110,7 @@ func (f *fleet) setup(ctx context.Context) error {
 }
 
 // measured runs a phase of pushes and reads the clocks around it.
-func (f *fleet) measured(_ context.Context, entries, changesEach int64, phase func() error) (*pushReport, error) {
+func (f *fleet) measured(entries, changesEach int64, phase func() error) (*pushReport, error) {
 	before, known := processUsage(f.target.pid)
 	began := f.now()
 	if err := phase(); err != nil {

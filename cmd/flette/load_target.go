@@ -72,9 +72,10 @@ func spawn(ctx context.Context, out *output) (t loadTarget, stop func() error, e
 		return t, nil, err
 	}
 	data := filepath.Join(dir, "data")
-	cmd := exec.Command(binary, "serve", "--data", data, "--listen", "127.0.0.1:0", "--log-level", "error")
-	cmd.Args[0] = os.Args[0] // the same program under the same name
-	cmd.Stderr = out.stderr
+	// The same program under the same name.
+	cmd := &exec.Cmd{Path: binary, Stderr: out.stderr, Args: []string{
+		os.Args[0], "serve", "--data", data, "--listen", "127.0.0.1:0", "--log-level", "error",
+	}}
 	lines, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()
