@@ -44,6 +44,10 @@ func (c *call) run() (answer, error) {
 	ctx, cancel := context.WithTimeout(c.s.base, c.s.o.Limits.Request)
 	defer cancel()
 	c.ctx = ctx
+	if strings.Contains(strings.ToLower(c.path), "%2f") {
+		// Some readers take it for a slash: then the path is no route.
+		return answer{}, fail("not-found", "")
+	}
 	if f := c.authenticate(); f != nil {
 		return answer{}, f
 	}

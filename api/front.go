@@ -2,8 +2,11 @@ package api
 
 import (
 	"bytes"
+	"io"
 	"net"
 	gosync "sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/valyala/fasthttp"
 )
@@ -110,19 +113,40 @@ func (l *limitListener) Accept() (net.Conn, error) {
 	return &limitedConn{Conn: c, l: l}, nil
 }
 
-func (l *limitListener) Close() error {
-	l.once.Do(func() { close(l.closed) })
-	return l.Listener.Close()
+// Close may be called again; it says nothing then.
+func (l *limitListener) Close() (err error) {
+	l.once.Do(func() {
+		close(l.closed)
+		err = l.Listener.Close()
+	})
+	return err
 }
 
+// limitedConn gives its slot back when it is closed, and can linger.
 type limitedConn struct {
 	net.Conn
-	l    *limitListener
-	once gosync.Once
+	l      *limitListener
+	once   gosync.Once
+	linger atomic.Bool
 }
 
-func (c *limitedConn) Close() error {
-	err := c.Conn.Close()
-	c.once.Do(func() { <-c.l.slots })
+const (
+	lingerFor   = 3 * time.Second
+	lingerBytes = 64 << 20
+)
+
+// Close closes the connection. After an answer to a body that was not read to its end it
+// first reads on for a while: otherwise the system resets the connection, and the client sees
+// that instead of the answer, which told it what fits.
+func (c *limitedConn) Close() (err error) {
+	c.once.Do(func() {
+		if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && c.linger.Load() && half.CloseWrite() == nil {
+			enough := time.AfterFunc(lingerFor, func() { _ = c.Conn.Close() })
+			_, _ = io.CopyN(io.Discard, c.Conn, lingerBytes) // whatever ends it, the connection ends
+			enough.Stop()
+		}
+		err = c.Conn.Close()
+		<-c.l.slots
+	})
 	return err
 }

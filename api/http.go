@@ -171,6 +171,9 @@ func (s *Server) onError(c *fiber.Ctx, err error) error {
 		f = fail("internal", "")
 		f.cause = err
 	}
+	if conn, ok := rc.Conn().(*limitedConn); ok && !routed && f.Code != "timeout" {
+		conn.linger.Store(true)
+	}
 	s.sendFailure(rc, ex, f)
 	return nil
 }

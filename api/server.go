@@ -144,6 +144,9 @@ type Server struct {
 	polls, base       context.Context
 	endPolls, endBase context.CancelFunc
 	stopping          atomic.Bool
+
+	mu gosync.Mutex // guards ln
+	ln net.Listener
 }
 
 // document is a fixed answer with its ETag.
@@ -209,7 +212,18 @@ func (s *Server) Serve(ln net.Listener) error {
 		s.external.Store(&base)
 	}
 	s.app.Handler() // builds the routing tree
-	return s.app.Server().Serve(limitConns(ln, s.o.Limits.Conns))
+	ln = limitConns(ln, s.o.Limits.Conns)
+	s.mu.Lock()
+	s.ln = ln
+	s.mu.Unlock()
+	if s.stopping.Load() {
+		return ln.Close()
+	}
+	err := s.app.Server().Serve(ln)
+	if s.stopping.Load() {
+		return nil
+	}
+	return err
 }
 
 // Shutdown stops accepting, ends long polls with what they have, and waits for the other
@@ -217,6 +231,12 @@ func (s *Server) Serve(ln net.Listener) error {
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.stopping.Store(true)
 	s.endPolls()
+	// The framework forgets a listener that it has not begun to serve.
+	s.mu.Lock()
+	if s.ln != nil {
+		_ = s.ln.Close() // what it says about connections is said below
+	}
+	s.mu.Unlock()
 	err := s.app.Server().ShutdownWithContext(ctx)
 	s.endBase()
 	return err

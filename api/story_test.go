@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"crypto/ed25519"
 	"net/http"
 	"testing"
 	"time"
@@ -322,7 +323,14 @@ func TestPreconditions(t *testing.T) {
 
 // A long poll answers as soon as there is news, and at once when the server stops.
 func TestLongPoll(t *testing.T) {
-	h := newHouse(t)
+	arrived := make(chan struct{}, 100) // a request with a lease has reached the server
+	h := newHouse(t, func(o *Options) {
+		keys := o.TokenKey
+		o.TokenKey = func(id model.TenantID) (string, ed25519.PrivateKey, error) {
+			arrived <- struct{}{}
+			return keys(id)
+		}
+	})
 	d := h.tablet(testvik, "n1", nurse)
 	person := h.people[testvik][0]
 	h.assign(testvik, "n1", person)
@@ -335,6 +343,7 @@ func TestLongPoll(t *testing.T) {
 		got := make(chan contract.PullResponse, 1)
 		req := d.request("GET", "/v1/sync/pull?wait=60&cursor="+page.Cursor, d.auth(), nil)
 		go func() {
+			defer close(got) // also when the request fails
 			var next contract.PullResponse
 			h.want(http.StatusOK, req, &next)
 			got <- next
@@ -348,7 +357,11 @@ func TestLongPoll(t *testing.T) {
 		t.Fatalf("news: %+v", next)
 	}
 	page = next
+	for len(arrived) > 0 {
+		<-arrived
+	}
 	got = wait()
+	<-arrived
 	ctx, cancel := context.WithTimeout(background, 20*time.Second)
 	defer cancel()
 	must(t, h.srv.Shutdown(ctx))
