@@ -44,7 +44,7 @@ func push(c *call) (answer, error) {
 	for i := range result.Results {
 		out.Results[i] = resultView(i, &result.Results[i])
 	}
-	if out.Lease, err = c.renew(diary); err != nil {
+	if out.Lease, err = c.renew(in.Diary); err != nil {
 		// What was pushed is durable: that must reach the tablet, with or without a lease.
 		c.s.o.Log.Warn("lease not renewed", "request", c.ex.id, "error", err)
 	}
@@ -85,15 +85,15 @@ func (c *call) rewound(err error) error {
 }
 
 // renew gives a nearer clock anchor while the session lasts and the device is trusted.
-func (c *call) renew(d *store.Diary) (*contract.Lease, error) {
+func (c *call) renew(d *contract.Diary) (*contract.Lease, error) {
 	claims := c.who.lease
 	old, err := c.engine().Lease(c.who.tenant, claims.Device, claims.Actor, claims.ID)
 	if err != nil {
 		return nil, err
 	}
 	var wall model.Millis
-	if d != nil && d.SkewMs != 0 {
-		wall = c.engine().Now() + model.Millis(d.SkewMs)
+	if d != nil {
+		wall = d.Wall
 	}
 	fresh, renewed, err := c.engine().RenewLease(c.who.tenant, old, wall)
 	if err != nil || !renewed {
