@@ -47,12 +47,15 @@ type candidate struct {
 	problem *model.Problem // first reason for quarantine
 }
 
-// quarantine notes a reason; the first one stands.
+// quarantine notes a reason; the first one stands. That the lease had ended gives way to
+// every other reason: a mere login lifts it, and must not lift what a person has to judge.
 func (c *candidate) quarantine(p *model.Problem) {
-	if c.problem == nil {
+	if c.problem == nil || c.onlyExpired() {
 		c.problem = p
 	}
 }
+
+func (c *candidate) onlyExpired() bool { return c.problem != nil && c.problem.Code == CodeLeaseExpired }
 
 // attribute splits the entries and finds the device that each one names. Candidates come
 // back in the order of raw.

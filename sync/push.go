@@ -138,9 +138,13 @@ func (b *batch) take(c *candidate, res *Result) error {
 		if err := b.chain(c); err != nil {
 			return err
 		}
-		if c.problem == nil {
-			if c.problem, err = b.scope(c); err != nil {
+		if c.problem == nil || c.onlyExpired() {
+			p, err := b.scope(c)
+			if err != nil {
 				return err
+			}
+			if p != nil {
+				c.quarantine(p)
 			}
 		}
 	}
