@@ -57,6 +57,13 @@ func (c *call) run() (answer, error) {
 	if f := c.readQuery(); f != nil {
 		return answer{}, f
 	}
+	if c.r.path == pathPush {
+		leave, f := c.s.pushes.enter(ctx, len(c.rawBody))
+		if f != nil {
+			return answer{}, f
+		}
+		defer leave()
+	}
 	if f := c.readBody(); f != nil {
 		return answer{}, f
 	}

@@ -146,7 +146,7 @@ func checkReason(r *model.Reason) *failure {
 
 func (c *call) decideOn(in contract.DecisionRequest, headSet string) (*sync.PushResult, error) {
 	if in.Entry != "" {
-		return c.engine().DecideEntry(c.ctx, c.who.tenant, c.id, headSet, []byte(in.Entry))
+		return c.engine().DecideEntry(c.ctx, c.who.tenant, c.id, headSet, c.who.actor, []byte(in.Entry))
 	}
 	return c.engine().Decide(c.ctx, sync.Decision{
 		Tenant: c.who.tenant, Review: c.id, HeadSet: headSet, Actor: c.who.actor, Roles: c.who.roles,

@@ -75,6 +75,7 @@ var errorCodes = []struct {
 	{sync.ErrCursorGone, "cursor-gone", ""},
 	{sync.ErrBadCheckpoint, "invalid-member", "/checkpoint"},
 	{sync.ErrRevoked, "device-revoked", ""},
+	{sync.ErrDesk, "conflict", ""},
 	{sync.ErrInvite, "invite-invalid", ""},
 	{sync.ErrDeviceExists, "device-exists", ""},
 	{sync.ErrNoReview, "already-settled", ""},

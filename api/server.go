@@ -98,6 +98,7 @@ type Limits struct {
 	Idle    time.Duration // between requests of a connection; 75 s
 	Request time.Duration // of work on one request; 30 s
 	Wait    time.Duration // longest long poll; 25 s
+	AtWork  int           // bytes of pushes, as sent, at work at a time; 512 KiB
 	Conns   int           // open connections, more wait to be accepted; 4096
 	Device  Rate          // sync calls of a device; 20 a second, 200 at once
 	Actor   Rate          // calls of a user; 20 a second, 100 at once
@@ -112,6 +113,7 @@ func (l *Limits) setDefaults(engine sync.PushLimits) {
 	setDefault(&l.Idle, 75*time.Second)
 	setDefault(&l.Request, 30*time.Second)
 	setDefault(&l.Wait, 25*time.Second)
+	setDefault(&l.AtWork, 512<<10)
 	setDefault(&l.Conns, 4096)
 	setDefault(&l.Device, Rate{50 * time.Millisecond, 200})
 	setDefault(&l.Actor, Rate{50 * time.Millisecond, 100})
@@ -134,6 +136,7 @@ type Server struct {
 	devices  *buckets
 	actors   *buckets
 	remotes  *buckets
+	pushes   *gate
 	tenants  gosync.Map // model.TenantID -> struct{}: those known to exist
 	labels   map[string]string
 
@@ -184,6 +187,7 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		o: o, labels: labelsOf(o.Catalogue), openapi: newDocument(contract.OpenAPIJSON()),
 		devices: newBuckets(o.Limits.Device), actors: newBuckets(o.Limits.Actor), remotes: newBuckets(o.Limits.Enrol),
+		pushes: newGate(o.Limits.AtWork),
 	}
 	proofs, err := auth.NewProofVerifier(auth.ProofConfig{NonceKey: o.NonceKey})
 	if err != nil {

@@ -89,8 +89,9 @@ func TestStory(t *testing.T) {
 	if done.Review.State != "closed" || done.Review.Unit.Heads[0].Act != model.ActDecide {
 		t.Fatalf("decision: %+v", done)
 	}
-	if _, err = boss.Decide(background, review.ID, `"`+done.Review.HeadSet+`"`, contract.DecisionRequest{Choose: &first, Reason: why}); client.CodeOf(err) != "already-settled" {
-		t.Errorf("a closed review was decided: %v", err)
+	// The heads of the review are settled; choosing one of them again needs a value.
+	if _, err = boss.Decide(background, review.ID, `"`+done.Review.HeadSet+`"`, contract.DecisionRequest{Choose: &first, Reason: why}); client.CodeOf(err) != "invalid-member" {
+		t.Errorf("an overwritten head was chosen: %v", err)
 	}
 
 	dead, err := boss.Quarantine(background, "open", "")

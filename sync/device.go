@@ -30,6 +30,7 @@ var (
 	ErrInvite       = errors.New("sync: enrolment code is unknown, used or expired")
 	ErrDeviceExists = errors.New("sync: the key is enrolled already")
 	ErrRevoked      = errors.New("sync: device is revoked")
+	ErrDesk         = errors.New("sync: the review desk cannot be revoked; it signs what supervisors decide")
 )
 
 var codeAlphabet = base32.NewEncoding("ABCDEFGHJKMNPQRSTVWXYZ0123456789").WithPadding(base32.NoPadding)
@@ -112,13 +113,16 @@ func (e *Engine) Enrol(ctx context.Context, r Enrolment) (store.Device, error) {
 }
 
 // Revoke leaves a tombstone: what the device still hands in goes to quarantine, and it gets
-// no lease and no data. store.ErrNotFound for an unknown device.
+// no lease and no data. store.ErrNotFound for an unknown device, ErrDesk for the review desk.
 func (e *Engine) Revoke(ctx context.Context, tenant model.TenantID, id model.DeviceID, reason string) (store.Device, error) {
 	var d store.Device
 	_, err := e.st.Update(ctx, tenant, nil, func(tx store.Tx) error {
 		var err error
 		if d, err = store.Get[store.Device](tx, id.String()); err != nil {
 			return err
+		}
+		if d.Kind == KindDesk {
+			return ErrDesk
 		}
 		if d.State == DeviceRevoked {
 			return nil

@@ -47,11 +47,16 @@ const (
 
 func newWorld(t testing.TB, persons int) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), tenant: "testvik", now: day0, rand: mathrand.NewChaCha8([32]byte{7})}
-	var err error
-	if w.keys, err = seal.Generate(w.tenant); err != nil {
+	keys, err := seal.Generate("testvik")
+	if err != nil {
 		t.Fatal(err)
 	}
+	return startWorld(t, keys, sync.Options{}, persons)
+}
+
+func startWorld(t testing.TB, keys *seal.Keys, o sync.Options, persons int) *world {
+	t.Helper()
+	w := &world{t: t, dir: t.TempDir(), tenant: "testvik", keys: keys, options: o, now: day0, rand: mathrand.NewChaCha8([32]byte{7})}
 	w.open()
 	if err := w.e.CreateTenant(t.Context(), store.Tenant{ID: w.tenant, Name: "Testvik", Kommune: "9999"}); err != nil {
 		t.Fatal(err)

@@ -192,6 +192,7 @@ func (e *Engine) Findings(v store.View, person *model.PersonID, keep func(*store
 	if person != nil {
 		prefix = person.String() + " "
 	}
+	limit = max(limit, 1)
 	for {
 		page, err := store.List[store.Finding](v, prefix, after, limit)
 		if err != nil {
@@ -212,7 +213,7 @@ func (e *Engine) Findings(v store.View, person *model.PersonID, keep func(*store
 	}
 }
 
-// Quarantine lists items by state ("" for all) after a key, in order of arrival.
+// Quarantine lists up to limit items by state ("" for all) after a key, in order of arrival.
 func (e *Engine) Quarantine(v store.View, state, after string, limit int) (out []store.QuarantineItem, next string, err error) {
 	if state == StateOpen {
 		// The open index is by device; the queue of a municipality is short, so it is sorted here.

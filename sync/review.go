@@ -17,7 +17,8 @@ import (
 var (
 	// ErrHeadsMoved means that the unit's heads are no longer those that were looked at.
 	ErrHeadsMoved = errors.New("sync: the heads of the unit have changed since they were read")
-	// ErrNoReview means that nothing is to be decided: the review is closed.
+	// ErrNoReview means that nothing is to be decided: the review is closed, and not by a
+	// decision that another one could undo.
 	ErrNoReview = errors.New("sync: the review is closed")
 )
 
@@ -32,6 +33,13 @@ type ReviewStatus struct {
 func (r *ReviewStatus) HeadSet() string {
 	sum := conflict.HeadSet(r.Unit_.Heads)
 	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// decidable reports whether a decision makes sense: the review is open, or what is shown is
+// itself a decision, which another one undoes.
+func (r *ReviewStatus) decidable() bool {
+	h := r.Unit_.Shown()
+	return r.State == StateOpen || h != nil && h.Act == model.ActDecide
 }
 
 // Review reads one review. store.ErrNotFound.
@@ -142,7 +150,7 @@ func decideAct(d Decision, r *ReviewStatus) (deskAct, error) {
 	if strings.Trim(d.HeadSet, `"`) != r.HeadSet() {
 		return deskAct{}, ErrHeadsMoved
 	}
-	if r.State != StateOpen {
+	if !r.decidable() {
 		return deskAct{}, ErrNoReview
 	}
 	value := d.Value
@@ -163,9 +171,9 @@ func decideAct(d Decision, r *ReviewStatus) (deskAct, error) {
 	}, nil
 }
 
-// DecideEntry applies a decide entry that the supervisor's own device signed. The heads must
+// DecideEntry applies a decide entry that the actor's own device signed. The heads must
 // still be those of headSet.
-func (e *Engine) DecideEntry(ctx context.Context, tenant model.TenantID, review, headSet string, compact []byte) (*PushResult, error) {
+func (e *Engine) DecideEntry(ctx context.Context, tenant model.TenantID, review, headSet string, actor model.ActorID, compact []byte) (*PushResult, error) {
 	err := e.st.View(ctx, tenant, func(v store.View) error {
 		r, err := e.Review(v, review)
 		if err != nil {
@@ -173,6 +181,9 @@ func (e *Engine) DecideEntry(ctx context.Context, tenant model.TenantID, review,
 		}
 		if strings.Trim(headSet, `"`) != r.HeadSet() {
 			return ErrHeadsMoved
+		}
+		if !r.decidable() {
+			return ErrNoReview
 		}
 		j, err := model.ParseJWS(compact)
 		if err != nil {
@@ -184,6 +195,9 @@ func (e *Engine) DecideEntry(ctx context.Context, tenant model.TenantID, review,
 		}
 		if en.Act != model.ActDecide || en.Person != r.Person || len(en.Changes) != 1 || en.Changes[0].Unit != r.Unit {
 			return model.Problemf("invalid-member", "/entry", "the entry must decide this unit of this person and nothing else")
+		}
+		if en.Actor != actor {
+			return model.Problemf("invalid-member", "/entry", "the entry must be signed by the one who sends it")
 		}
 		return nil
 	})

@@ -47,7 +47,7 @@ func Issue(kid string, key ed25519.PrivateKey, c AccessClaims) (string, error) {
 	}
 	claims := jwt.MapClaims{
 		"iss": c.Issuer, "aud": c.Audience, "sub": string(c.Subject),
-		"tenant": string(c.Tenant), "roles": c.Roles.Names(),
+		"tenant": string(c.Tenant), "roles": append([]string{}, c.Roles.Names()...),
 		"iat": c.IssuedAt.Unix(), "nbf": c.IssuedAt.Unix(), "auth_time": c.IssuedAt.Unix(), "exp": c.ExpiresAt.Unix(),
 	}
 	if c.Name != "" {
