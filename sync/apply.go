@@ -271,31 +271,37 @@ func (b *batch) review(l *store.LogEntry, before, after *model.UnitState) error 
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
-	open := err == nil && r.State == StateOpen
-	r = nextReview(r, l, after)
+	open := r.State == StateOpen
+	next := nextReview(r, l, after)
 	if open && !is {
 		if err := store.Delete(b.tx, store.OpenReview{Opened: r.Opened, ID: id}); err != nil {
 			return err
 		}
 	}
 	if !open && is {
-		r.Opened = l.Position
-		if err := store.Put(b.tx, store.OpenReview{Opened: r.Opened, ID: id}); err != nil {
+		if err := store.Put(b.tx, store.OpenReview{Opened: next.Opened, ID: id}); err != nil {
 			return err
 		}
 	}
-	return store.Put(b.tx, r)
+	return store.Put(b.tx, next)
 }
 
+// nextReview is the review of a unit after the state that log entry l gave it; the zero
+// review when there was none. Verify computes it again.
 func nextReview(r store.Review, l *store.LogEntry, after *model.UnitState) store.Review {
 	r.ID, r.Person, r.Unit = conflict.ReviewID(l.Person, after.Unit), l.Person, after.Unit
-	r.Class, r.Updated = after.Class, l.Position
+	r.Class, r.Updated, r.Assignee = after.Class, l.Position, ""
+	// Whoever decided is asked again when a head turns up that the decision had not seen,
+	// whichever of the two came first (S6).
+	if h := after.Shown(); h != nil && h.Act == model.ActDecide {
+		r.Assignee = h.Actor
+	}
 	if !after.Class.NeedsReview() {
 		r.State, r.ClosedBy = StateClosed, l.ID
-		if l.Act == model.ActDecide {
-			r.Assignee = l.Actor
-		}
 		return r
+	}
+	if r.State != StateOpen {
+		r.Opened = l.Position
 	}
 	r.State, r.ClosedBy = StateOpen, model.EntryID{}
 	return r

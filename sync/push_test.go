@@ -307,6 +307,30 @@ func TestDecisionClosesAndAnUnseenHeadReopens(t *testing.T) {
 	}
 }
 
+// S6: whoever decided is asked about a head that the decision had not seen, also when that
+// head was here first.
+func TestADecisionThatMissedAHeadIsAskedOfWhoDecided(t *testing.T) {
+	w := newWorld(t, 1)
+	a, b := w.nurse("anne"), w.nurse("berit")
+	sonja := w.tablet("sonja", model.RoleNurse|model.RoleSupervisor)
+	p := w.persons[0]
+	w.now += hour
+	two, four, unseen := a.score(p, memory, 2), b.score(p, memory, 4), b.score(p, memory, 1)
+	decide := sonja.entry(p, model.ActDecide, []model.Change{scoreChange(memory, 2, two.id, four.id)},
+		func(e *model.Entry) { e.Reason = &model.Reason{Code: "seen-both"} })
+	a.push(unseen, two, four, decide)
+	var open []*sync.ReviewStatus
+	if err := w.st.View(t.Context(), w.tenant, func(v store.View) (err error) {
+		open, _, err = w.e.Reviews(v, "open", "", 10)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if len(open) != 1 || open[0].Class != model.ClassDecision || open[0].Assignee != "sonja" {
+		t.Fatalf("reviews %+v", open)
+	}
+}
+
 func TestVoidCorrectReinstate(t *testing.T) {
 	w := newWorld(t, 1)
 	a := w.nurse("anne")

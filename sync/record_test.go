@@ -148,6 +148,35 @@ func TestVerifyFindsWhatWasChanged(t *testing.T) {
 			}
 			return store.Delete(tx, open[0])
 		}, "to be decided, but not in the queue"},
+		{"a review turned harmless", func(w *world, tx store.Tx) error {
+			r, err := store.List[store.Review](tx, "", "", 0)
+			if err != nil {
+				return err
+			}
+			r[0].Class = model.ClassMinor
+			return store.Put(tx, r[0])
+		}, "its record is not that of the journal"},
+		{"a review that nobody opened", func(w *world, tx store.Tx) error {
+			return store.Put(tx, store.Review{ID: "made-up", Person: w.persons[0], Unit: "score/vision", State: "closed"})
+		}, "its record is not that of the journal"},
+		{"a review deleted", func(w *world, tx store.Tx) error {
+			r, err := store.List[store.Review](tx, "", "", 0)
+			if err != nil {
+				return err
+			}
+			return store.Delete(tx, r[0])
+		}, "it has no record"},
+		{"a quarantine item blamed on another", func(w *world, tx store.Tx) error {
+			items, err := store.List[store.QuarantineItem](tx, "", "", 0)
+			if err != nil {
+				return err
+			}
+			items[0].Actor = "berit"
+			return store.Put(tx, items[0])
+		}, "the quarantine item is not that of the journal"},
+		{"a quarantine item that nobody sent", func(w *world, tx store.Tx) error {
+			return store.Put(tx, store.QuarantineItem{Position: 99, Code: "made-up", State: "open"})
+		}, "quarantine: 2 items"},
 		{"a quarantined entry hidden", func(w *world, tx store.Tx) error {
 			open, err := store.List[store.OpenQuarantine](tx, "", "", 0)
 			if err != nil {

@@ -63,7 +63,7 @@ func (e *Engine) Verify(ctx context.Context, tenant model.TenantID, checks Check
 		return nil, err
 	}
 	err = e.st.View(ctx, tenant, func(v store.View) error {
-		w := &verifier{e: e, ts: ts, v: v, r: r, chains: map[model.DeviceID]*replayChain{}, persons: map[model.PersonID]bool{}}
+		w := &verifier{e: e, ts: ts, v: v, r: r, chains: map[model.DeviceID]*replayChain{}, persons: map[model.PersonID]bool{}, asked: map[string]store.Review{}}
 		r.Epoch, r.Entries = v.Tenant().Epoch, v.Size()
 		if err := w.log(ctx, progress); err != nil {
 			return err
@@ -90,16 +90,16 @@ type verifier struct {
 	hashes  [][32]byte
 	chains  map[model.DeviceID]*replayChain
 	persons map[model.PersonID]bool
-	open    []store.OpenReview // expected
+	asked   map[string]store.Review // expected
 	held    []heldEntry
 	settled map[model.EntryID]store.LogEntry
 }
 
+// heldEntry is the quarantine item that a log entry calls for; pointer, detail and rule are
+// what the judge found then, and only the item has them.
 type heldEntry struct {
-	id       model.EntryID
-	device   model.DeviceID
 	position int64
-	code     string
+	item     store.QuarantineItem
 }
 
 // log walks every position: bytes, signature, indexes, tree.
@@ -189,7 +189,10 @@ func (w *verifier) entry(p int64, l *store.LogEntry) error {
 		w.chain(l, en)
 	}
 	if l.Outcome == store.Quarantined {
-		w.held = append(w.held, heldEntry{l.ID, l.Device, p, l.Code})
+		w.held = append(w.held, heldEntry{p, store.QuarantineItem{
+			Position: p, ID: l.ID, Person: l.Person, Device: l.Device, Actor: l.Actor,
+			Code: l.Code, State: StateOpen, Received: l.Stamp.Hi,
+		}})
 	} else if l.Act == model.ActRelease || l.Act == model.ActClose {
 		w.settled[*en.Changes[0].Target] = *l
 	}
@@ -326,7 +329,6 @@ func (w *verifier) person(p model.PersonID) error {
 	states := map[model.Unit]*model.UnitState{}
 	nodes := map[model.Unit][]conflict.Node{}
 	named := map[model.Unit]map[model.EntryID]bool{}
-	opened := map[model.Unit]int64{}
 	err := EachEntry(w.v, p, w.v.Size(), func(l *store.LogEntry) error {
 		en, id, stamp, err := Effective(w.v, l)
 		if err != nil {
@@ -336,7 +338,7 @@ func (w *verifier) person(p model.PersonID) error {
 		if en == nil {
 			return nil
 		}
-		return w.replay(l, en, id, stamp, states, nodes, named, opened)
+		return w.replay(l, en, id, stamp, states, nodes, named)
 	})
 	if err != nil {
 		return err
@@ -361,17 +363,12 @@ func (w *verifier) person(p model.PersonID) error {
 		w.r.add("person %s: %d units are stored, the journal gives %d", p, seen, len(states))
 	}
 	w.r.Units += len(states)
-	for u, s := range states {
-		if s.Class.NeedsReview() {
-			w.open = append(w.open, store.OpenReview{Opened: opened[u], ID: conflict.ReviewID(p, u)})
-		}
-	}
 	return nil
 }
 
 func (w *verifier) replay(l *store.LogEntry, en *model.Entry, id model.EntryID, stamp model.Stamp,
 	states map[model.Unit]*model.UnitState, nodes map[model.Unit][]conflict.Node,
-	named map[model.Unit]map[model.EntryID]bool, opened map[model.Unit]int64) error {
+	named map[model.Unit]map[model.EntryID]bool) error {
 	outcome := store.Applied
 	if len(l.UnitPrev) != len(en.Changes) {
 		w.r.add("position %d: the unit chain does not fit the entry", l.Position)
@@ -404,11 +401,10 @@ func (w *verifier) replay(l *store.LogEntry, en *model.Entry, id model.EntryID, 
 			named[u] = map[model.EntryID]bool{}
 		}
 		named[u][id] = true
-		if after.Class.NeedsReview() {
-			if !was {
-				opened[u] = l.Position
-			}
-			if isHead(&after, id) {
+		if is := after.Class.NeedsReview(); was || is {
+			review := conflict.ReviewID(l.Person, u)
+			w.asked[review] = nextReview(w.asked[review], l, &after)
+			if is && isHead(&after, id) {
 				outcome = store.Conflict
 			}
 		}
@@ -420,52 +416,79 @@ func (w *verifier) replay(l *store.LogEntry, en *model.Entry, id model.EntryID, 
 	return nil
 }
 
+// reviews compares the reviews and the queue of open ones with those of the replay.
 func (w *verifier) reviews() error {
-	got, err := store.List[store.OpenReview](w.v, "", "", 0)
+	got, err := store.List[store.Review](w.v, "", "", 0)
 	if err != nil {
 		return err
 	}
-	want := map[store.OpenReview]bool{}
-	for _, o := range w.open {
-		want[o] = true
+	queue, err := store.List[store.OpenReview](w.v, "", "", 0)
+	if err != nil {
+		return err
 	}
-	for _, o := range got {
-		if !want[o] {
+	queued := map[string]int64{}
+	for _, o := range queue {
+		if want, ok := w.asked[o.ID]; !ok || want.State != StateOpen || want.Opened != o.Opened {
 			w.r.add("review %s: in the queue, but the journal has nothing to decide there", o.ID)
+			continue
 		}
-		delete(want, o)
-		if r, err := store.Get[store.Review](w.v, o.ID); err != nil || r.State != StateOpen || r.Opened != o.Opened {
-			w.r.add("review %s: in the queue, but its record does not say so", o.ID)
+		queued[o.ID] = o.Opened
+	}
+	stored := map[string]bool{}
+	for _, r := range got {
+		stored[r.ID] = true
+		if r != w.asked[r.ID] {
+			w.r.add("review %s: its record is not that of the journal", r.ID)
 		}
 	}
-	for o := range want {
-		w.r.add("review %s: to be decided, but not in the queue", o.ID)
+	for id, want := range w.asked {
+		if !stored[id] {
+			w.r.add("review %s: it has no record", id)
+		}
+		if _, ok := queued[id]; !ok && want.State == StateOpen {
+			w.r.add("review %s: to be decided, but not in the queue", id)
+		}
 	}
 	return nil
 }
 
 func (w *verifier) quarantine() error {
+	open := 0
 	for _, h := range w.held {
 		item, err := store.Get[store.QuarantineItem](w.v, store.PositionKey(h.position))
 		if err != nil {
 			w.r.add("position %d: quarantined, but its item is not readable: %v", h.position, err)
 			continue
 		}
-		want := StateOpen
-		if by, ok := w.settled[h.id]; ok {
-			want = StateReleased
+		want := h.item
+		if by, ok := w.settled[want.ID]; ok {
+			want.State, want.By = StateReleased, by.ID
 			if by.Act == model.ActClose {
-				want = StateClosed
+				want.State = StateClosed
 			}
+		} else {
+			open++
 		}
-		if item.State != want || item.ID != h.id || item.Code != h.code {
+		want.Pointer, want.Detail, want.Rule = item.Pointer, item.Detail, item.Rule
+		if item != want {
 			w.r.add("position %d: the quarantine item is not that of the journal", h.position)
 		}
-		open := store.OpenQuarantine{Device: h.device, Position: h.position}
-		_, err = w.v.Doc(open.DocKind(), open.DocKey())
-		if (err == nil) != (want == StateOpen) {
+		ref := store.OpenQuarantine{Device: want.Device, Position: h.position}
+		_, err = w.v.Doc(ref.DocKind(), ref.DocKey())
+		if (err == nil) != (want.State == StateOpen) {
 			w.r.add("position %d: the quarantine queue does not match the journal", h.position)
 		}
+	}
+	items, err := store.List[store.QuarantineItem](w.v, "", "", 0)
+	if err != nil {
+		return err
+	}
+	queue, err := store.List[store.OpenQuarantine](w.v, "", "", 0)
+	if err != nil {
+		return err
+	}
+	if len(items) > len(w.held) || len(queue) > open {
+		w.r.add("quarantine: %d items and %d in the queue, the journal gives %d and %d", len(items), len(queue), len(w.held), open)
 	}
 	return nil
 }
