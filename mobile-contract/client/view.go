@@ -3,7 +3,6 @@ package client
 import (
 	"slices"
 
-
 	contract "flette/mobile-contract"
 	"flette/model"
 )
