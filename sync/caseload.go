@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	gosync "sync"
 
 	"flette/model"
 	"flette/store"
@@ -72,9 +73,48 @@ func assignmentsOf(v store.View, actor model.ActorID) ([]store.Assignment, error
 	return store.List[store.Assignment](v, string(actor)+" ", "", 0)
 }
 
-// scope is what an update knows about one actor's caseload.
+// scope is one actor's caseload at a version of the tenant's events.
 type scope struct {
+	version  int64
 	byPerson map[model.PersonID][]interval
+}
+
+// scopes keeps caseloads between updates: a nurse pushes a dozen times a day, and the
+// events change once. A scope of another version than the transaction's is never used.
+type scopes struct {
+	mu    gosync.Mutex
+	actor map[model.ActorID]*scope
+}
+
+const maxScopes = 20_000
+
+// of gives the actor's caseload as the transaction has it.
+func (s *scopes) of(v store.View, actor model.ActorID) (*scope, error) {
+	s.mu.Lock()
+	known := s.actor[actor]
+	s.mu.Unlock()
+	version := v.Tenant().CaseloadSeq
+	if known != nil && known.version == version {
+		return known, nil
+	}
+	events, err := assignmentsOf(v, actor)
+	return &scope{version: version, byPerson: intervals(events, version)}, err
+}
+
+// keep remembers the actor's caseload. It must be given a committed snapshot: the version of
+// an update that is rolled back is given again, to other events.
+func (s *scopes) keep(v store.View, actor model.ActorID) error {
+	sc, err := s.of(v, actor)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.actor == nil || len(s.actor) >= maxScopes {
+		s.actor = map[model.ActorID]*scope{}
+	}
+	s.actor[actor] = sc
+	return nil
 }
 
 // scope judges person and caseload: the person must exist, and must have been in the
@@ -102,17 +142,9 @@ func (b *batch) scope(c *candidate) (*model.Problem, error) {
 	if c.lease.Roles.Has(model.RoleSupervisor) {
 		return nil, nil
 	}
-	s := b.scopes[c.entry.Actor]
-	if s == nil {
-		events, err := assignmentsOf(b.tx, c.entry.Actor)
-		if err != nil {
-			return nil, err
-		}
-		s = &scope{byPerson: intervals(events, b.tx.Tenant().CaseloadSeq)}
-		if b.scopes == nil {
-			b.scopes = map[model.ActorID]*scope{}
-		}
-		b.scopes[c.entry.Actor] = s
+	s, err := b.ts.scopes.of(b.tx, c.entry.Actor)
+	if err != nil {
+		return nil, err
 	}
 	lo, hi := max(c.stamp.Lo, c.stamp.TEff-c.stamp.U), min(c.stamp.Hi, c.stamp.TEff+c.stamp.U)
 	for _, iv := range s.byPerson[c.entry.Person] {

@@ -74,6 +74,7 @@ type tenantState struct {
 	desk     *desk
 	issued   rootCache
 	news     notifier
+	scopes   scopes
 }
 
 // New returns an engine and registers its commit hook with the store.

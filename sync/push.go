@@ -67,6 +67,9 @@ func (e *Engine) Push(ctx context.Context, r PushRequest) (*PushResult, error) {
 		if err := ts.checkCheckpoint(v, r.Checkpoint); err != nil {
 			return err
 		}
+		if err := ts.scopes.keep(v, r.Actor); err != nil {
+			return err
+		}
 		cs, err = attribute(v, r.Entries)
 		return err
 	})
@@ -117,7 +120,6 @@ type batch struct {
 	chains   map[model.DeviceID]*store.Chain
 	touched  map[model.PersonID][]model.Unit
 	persons  map[model.PersonID]bool // known persons
-	scopes   map[model.ActorID]*scope
 }
 
 // take judges one candidate inside the update: duplicate, fork, scope, merge.
