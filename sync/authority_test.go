@@ -37,3 +37,29 @@ func TestALoginReleasesNothingElse(t *testing.T) {
 		t.Errorf("a stranger, or a score that does not exist, is shown: %+v", s)
 	}
 }
+
+// A lease is one actor's on one device: nobody borrows another's authority or clock.
+func TestALeaseIsOneActors(t *testing.T) {
+	w := newWorld(t, 1)
+	a, b := w.nurse("anne"), w.nurse("berit")
+	p := w.persons[0]
+	borrowed := a.entry(p, model.ActRegister, []model.Change{scoreChange(memory, 1)}, func(e *model.Entry) { e.Actor = "berit" })
+	moved := a.entry(p, model.ActRegister, []model.Change{scoreChange(memory, 1)}, func(e *model.Entry) { e.Lease = b.lease.ID })
+	want(t, a.push(borrowed, moved), "quarantined lease-unknown", "quarantined lease-unknown")
+}
+
+// What one actor signed too late waits for that actor, whoever else logs in on the tablet.
+func TestALoginReleasesTheActorsOwn(t *testing.T) {
+	w := newWorld(t, 1)
+	a := w.nurse("anne")
+	w.now += 13 * hour
+	want(t, a.push(a.score(w.persons[0], memory, 2)), "quarantined lease-expired")
+	a.actor = "berit"
+	if n := a.login(model.RoleNurse); n != 0 {
+		t.Fatalf("another's login released %d", n)
+	}
+	a.actor = "anne"
+	if n := a.login(model.RoleNurse); n != 1 {
+		t.Fatalf("the login released %d", n)
+	}
+}

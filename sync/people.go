@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -152,6 +153,16 @@ func (im *importer) person(in *PersonInput) error {
 		return err
 	}
 	former := old.Former
+	if !p.ID.IsZero() && in.Former != "" {
+		other, _, err := im.find(in.Former)
+		if err != nil {
+			return err
+		}
+		if !other.ID.IsZero() && other.ID != p.ID {
+			im.problem(in.Line, "former-is-another", "/former", "both numbers are known here as two persons; decide which record stays before linking them")
+			return nil
+		}
+	}
 	if p.ID.IsZero() && in.Former != "" {
 		if p, old, err = im.find(in.Former); err != nil {
 			return err
@@ -171,7 +182,7 @@ func (im *importer) person(in *PersonInput) error {
 			return err
 		}
 	}
-	who := store.Identity{Number: in.Number, Former: former, Name: in.Name, BirthDate: in.BirthDate, Sex: in.Sex}
+	who := store.Identity{Number: in.Number, Former: former, Name: in.Name, BirthDate: in.BirthDate, Sex: cmp.Or(in.Sex, old.Sex)}
 	before := p
 	p.Kommune, p.District, p.Unit = in.Kommune, in.District, unit
 	p.IDType, p.IDIssue, p.Test = "9", "", in.Test
@@ -186,6 +197,9 @@ func (im *importer) person(in *PersonInput) error {
 			}
 		}
 	}
+	// Numbers of 2032 tell neither sex nor century: what is known must not get lost when a
+	// file leaves it out.
+	who.BirthDate = cmp.Or(who.BirthDate, old.BirthDate)
 	return im.save(p, before, who, old, isNew)
 }
 

@@ -84,6 +84,40 @@ func TestImportPersonsIsAllOrNothingAndRepeatable(t *testing.T) {
 	}
 }
 
+// A file that leaves out what is known does not erase it, also when numbers have stopped
+// telling it (domain.md 5.1); and two persons are never made one by a former number.
+func TestImportKeepsWhatAFileLeavesOut(t *testing.T) {
+	w := newWorld(t, 0)
+	line := sync.PersonInput{Line: 2, Number: "17855834553", Name: "Oppdiktet Gran", Sex: "2", Kommune: "9999"}
+	one, err := w.e.ImportPersons(t.Context(), w.tenant, []sync.PersonInput{line})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.now += 8 * 366 * 24 * hour // 2034
+	line.Sex, line.Name = "", "Oppdiktet Grantre"
+	if done, err := w.e.ImportPersons(t.Context(), w.tenant, []sync.PersonInput{line}); err != nil || done.Changed != 1 {
+		t.Fatalf("%+v, %v", done, err)
+	}
+	if err := w.st.View(t.Context(), w.tenant, func(v store.View) error {
+		_, who, err := w.e.PersonDoc(v, one.Persons[0])
+		if who.BirthDate != "1958-05-17" || who.Sex != "2" {
+			t.Errorf("born %q, sex %q", who.BirthDate, who.Sex)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	other := sync.PersonInput{Line: 3, Number: "29823610163", Name: "Oppdiktet Furu", Kommune: "9999"}
+	if _, err := w.e.ImportPersons(t.Context(), w.tenant, []sync.PersonInput{other}); err != nil {
+		t.Fatal(err)
+	}
+	other.Former = line.Number
+	_, err = w.e.ImportPersons(t.Context(), w.tenant, []sync.PersonInput{other})
+	if msg := lines(t, err); !strings.Contains(msg, "line 3: former-is-another") {
+		t.Fatalf("problems:\n%s", msg)
+	}
+}
+
 // A store copied without its key file shows no name and no identity number.
 func TestNamesAndNumbersAreSealedAtRest(t *testing.T) {
 	w := newWorld(t, 0)

@@ -138,6 +138,23 @@ func TestPullPagesMissNothing(t *testing.T) {
 	})
 }
 
+// A unit that changed often since the last pull is sent once, as it is now.
+func TestAUnitIsSentOnce(t *testing.T) {
+	w := newWorld(t, 1)
+	a, reader := w.nurse("anne"), w.nurse("berit")
+	reader.pull(10)
+	var over []model.EntryID
+	for i := range 5 {
+		e := a.score(w.persons[0], memory, i+1, over...)
+		a.push(e)
+		over = []model.EntryID{e.id}
+	}
+	items := reader.pull(10)
+	if len(items) != 1 || items[0].Position != 4 || shown(t, items[0].Unit) != `{"score":5}` {
+		t.Fatalf("items %+v", items)
+	}
+}
+
 func TestCursorIsBoundAndAuthenticated(t *testing.T) {
 	w := newWorld(t, 2)
 	a, b := w.nurse("anne"), w.nurse("berit")
