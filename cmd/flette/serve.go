@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"runtime/debug"
 	"strings"
 	gosync "sync"
 	"time"
@@ -29,6 +30,7 @@ type serveCmd struct {
 	BehindProxy bool       `help:"A proxy in front does TLS: allow plain HTTP on other addresses than loopback."`
 	External    string     `placeholder:"URL" help:"Base URL by which tablets call, when it is not the address listened on."`
 	OIDCConfig  string     `name:"oidc-config" placeholder:"FILE" help:"Identity providers whose access tokens are accepted, JSON."`
+	Memory      int        `default:"128" placeholder:"MIB" help:"Memory that the server tries to stay below, without the mapped store files. Default: ${default}."`
 	LogLevel    slog.Level `default:"info" placeholder:"LEVEL" help:"debug, info, warn or error. Default: ${default}."`
 }
 
@@ -90,6 +92,7 @@ func isLoopback(host string) bool {
 // Run serves until the context is done.
 func (c *serveCmd) Run(ctx context.Context, out *output) (err error) {
 	log := slog.New(slog.NewJSONHandler(out.stderr, &slog.HandlerOptions{Level: c.LogLevel}))
+	debug.SetMemoryLimit(int64(c.Memory) << 20)
 	issuers, err := readIssuers(c.OIDCConfig)
 	if err != nil {
 		return err
