@@ -26,10 +26,11 @@ func (x apiExtracts) Run(ctx context.Context, t model.TenantID, target string, b
 
 // Resend writes notifications again.
 func (x apiExtracts) Resend(ctx context.Context, t model.TenantID, s api.Selection) ([]byte, error) {
-	return x.a.Resend(ctx, t, s.Target, "", kpr.Selection{
+	file, err := x.a.Resend(ctx, t, s.Target, "", kpr.Selection{
 		Extract: s.Extract, FromSerial: s.FromSerial, ToSerial: s.ToSerial,
 		FromDate: s.FromDate, ToDate: s.ToDate, Person: s.Person,
 	})
+	return file, extractError(err)
 }
 
 // File opens the file of a message.
@@ -37,20 +38,29 @@ func (x apiExtracts) File(ctx context.Context, t model.TenantID, id string) ([]b
 	return x.a.File(ctx, t, id)
 }
 
-// extractError gives a failure of a run the code that the contract has for it.
+// extractCodes is what the contract calls the problems of package kpr.
+var extractCodes = map[string]string{
+	"kpr-busy":            "overloaded",
+	"kpr-target":          "invalid-member",
+	"kpr-period":          "invalid-member",
+	"kpr-selection":       "invalid-member",
+	"kpr-contact-missing": "contacts-missing",
+	"kpr-contact-type":    "extract-invalid",
+	"kpr-kommune":         "extract-invalid",
+	"kpr-text":            "extract-invalid",
+	"kpr-message-invalid": "extract-invalid",
+}
+
+// extractError gives a failure of an extract the code that the contract has for it.
 func extractError(err error) error {
-	var p *model.Problem
-	switch {
-	case errors.Is(err, kpr.ErrNothingToSend):
+	if errors.Is(err, kpr.ErrNothingToSend) {
 		return model.Problemf("nothing-to-send", "", "the register has everything")
-	case !errors.As(err, &p):
-		return err
-	case p.Code == "kpr-contact-missing":
-		return model.Problemf("contacts-missing", p.Pointer, "%s", p.Detail)
-	case p.Code == "kpr-target" || p.Code == "kpr-period" || p.Code == "kpr-busy":
-		return p
 	}
-	return model.Problemf("extract-invalid", p.Pointer, "%s", p.Detail)
+	var p *model.Problem
+	if !errors.As(err, &p) || extractCodes[p.Code] == "" {
+		return err
+	}
+	return model.Problemf(extractCodes[p.Code], p.Pointer, "%s", p.Detail)
 }
 
 // weekly is the report of an ISO week as the contract has it.
