@@ -22,10 +22,15 @@ import (
 //	go test -run xxx -bench PushGrowth -benchtime 400x -timeout 30m ./internal/bench
 func BenchmarkPushGrowth(b *testing.B) {
 	for _, stored := range []int{1_000, 100_000, 1_000_000} {
+		var w *world // filled once, however often the benchmark is tried
+		var ts []*tablet
+		parent := b
 		b.Run(fmt.Sprintf("stored=%d", stored), func(b *testing.B) {
-			w := newWorld(b, 2000, bolt.Options{InitialMmapSize: 4 << 30})
-			prefill(b, w, stored)
-			ts := w.tablets(16)
+			if w == nil {
+				w = newWorld(parent, 2000, bolt.Options{InitialMmapSize: 4 << 30})
+				prefill(b, w, stored)
+				ts = w.tablets(16)
+			}
 			batches := make([][][]byte, b.N)
 			for i := range batches {
 				for range 5 {
@@ -112,14 +117,20 @@ func filler(w *world, person model.PersonID, device model.DeviceID, seq int64, o
 // histories are 10, 1 000 and 10 000 entries long: pull must not see history.
 func BenchmarkPullHistory(b *testing.B) {
 	for _, history := range []int{10, 1_000, 10_000} {
+		var w *world
+		var ts []*tablet
+		var cursor string
+		parent := b
 		b.Run(fmt.Sprintf("entries-per-person=%d", history), func(b *testing.B) {
-			w := newWorld(b, 21, bolt.Options{InitialMmapSize: 1 << 30})
-			prefill(b, w, history*20)
-			ts := w.tablets(2)
-			w.now += 60_000
-			cursor := drain(b, w, ts[1], "")
-			for range 10 {
-				w.push(ts[0], [][]byte{ts[0].entry(5)})
+			if w == nil {
+				w = newWorld(parent, 21, bolt.Options{InitialMmapSize: 1 << 30})
+				prefill(b, w, history*20)
+				ts = w.tablets(2)
+				w.now += 60_000
+				cursor = drain(b, w, ts[1], "")
+				for range 10 {
+					w.push(ts[0], [][]byte{ts[0].entry(5)})
+				}
 			}
 			// The reader has the writer's shared person and its own ten.
 			b.ResetTimer()
