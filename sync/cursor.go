@@ -7,7 +7,9 @@ import (
 	"errors"
 	"hash/fnv"
 
+	"flette/journal"
 	"flette/model"
+	"flette/store"
 )
 
 // Cursor errors.
@@ -22,7 +24,8 @@ var (
 // heldAt; while a change of caseload is being sent, target says which one, and next how far.
 type cursor struct {
 	epoch    uint64
-	position int64 // next journal position to look at
+	position int64   // next journal position to look at
+	root     [8]byte // begin of the journal's root at that size: a restored store that grew again has another
 	held     int64
 	heldAt   model.Millis
 	moving   bool
@@ -33,8 +36,8 @@ type cursor struct {
 }
 
 const (
-	cursorVersion = 1
-	cursorFixed   = 1 + 4 + 8 + 8 + 8 + 8 + 1 + 8 + 8 + 16
+	cursorVersion = 2
+	cursorFixed   = 1 + 4 + 8 + 8 + 8 + 8 + 8 + 1 + 8 + 8 + 16
 	cursorMAC     = 16
 )
 
@@ -56,6 +59,7 @@ func (c *cursor) encode(keys Keys, tenant model.TenantID, device model.DeviceID,
 	for _, v := range []int64{c.position, c.held, int64(c.heldAt)} {
 		b = be.AppendUint64(b, uint64(v))
 	}
+	b = append(b, c.root[:]...)
 	moving := byte(0)
 	if c.moving {
 		moving = 1
@@ -91,12 +95,36 @@ func decodeCursor(keys Keys, tenant model.TenantID, device model.DeviceID, actor
 	c.position = int64(be.Uint64(f[8:]))
 	c.held = int64(be.Uint64(f[16:]))
 	c.heldAt = model.Millis(be.Uint64(f[24:]))
-	c.moving = f[32] == 1
-	c.target = int64(be.Uint64(f[33:]))
-	c.targetAt = model.Millis(be.Uint64(f[41:]))
-	copy(c.person[:], f[49:65])
-	c.unit = model.Unit(f[65:])
+	copy(c.root[:], f[32:])
+	c.moving = f[40] == 1
+	c.target = int64(be.Uint64(f[41:]))
+	c.targetAt = model.Millis(be.Uint64(f[49:]))
+	copy(c.person[:], f[57:73])
+	c.unit = model.Unit(f[73:])
 	return c, nil
+}
+
+// rootAt is what a cursor keeps of the journal's root at a size.
+func rootAt(v store.View, size int64) (begin [8]byte, err error) {
+	root, err := journal.Root(size, journal.Reader(v))
+	copy(begin[:], root[:])
+	return begin, err
+}
+
+// check makes sure that the journal and the caseload events which the cursor has seen are
+// those of this store: a store restored from a copy keeps its epoch, and grows again.
+func (c *cursor) check(v store.View, epoch uint64) error {
+	if c.epoch != epoch || c.position > v.Size() || max(c.held, c.target) > v.Tenant().CaseloadSeq {
+		return ErrCursorGone
+	}
+	root, err := rootAt(v, c.position)
+	if err != nil {
+		return err
+	}
+	if root != c.root {
+		return ErrCursorGone
+	}
+	return nil
 }
 
 func cursorSum(keys Keys, tenant model.TenantID, device model.DeviceID, actor model.ActorID, body []byte) ([]byte, error) {

@@ -85,6 +85,9 @@ func (e *Engine) Pull(ctx context.Context, r PullRequest) (*PullPage, error) {
 		}
 		page.Epoch, page.Items, page.More = v.Tenant().Epoch, p.items, p.more
 		page.Position = p.c.position
+		if p.c.root, err = rootAt(v, p.c.position); err != nil {
+			return err
+		}
 		page.Checkpoint, err = v.Checkpoint()
 		return err
 	})
@@ -121,10 +124,7 @@ func (p *puller) start(keys Keys) error {
 	if p.c, err = decodeCursor(keys, p.r.Tenant, p.r.Device, p.r.Actor, p.r.Cursor); err != nil {
 		return err
 	}
-	if p.c.epoch != epoch || p.c.position > p.v.Size() {
-		return ErrCursorGone
-	}
-	return nil
+	return p.c.check(p.v, epoch)
 }
 
 func (p *puller) full() bool { return len(p.items) >= p.limit }
