@@ -134,18 +134,18 @@ func jsonProblem(err error) *Problem {
 		if errors.Is(err, json.ErrUnknownName) {
 			at = at.Parent()
 		}
-		return Problemf("invalid-payload", safePointer(at), "member is unknown, of the wrong type or out of range")
+		return Problemf("invalid-payload", SafePointer(at), "member is unknown, of the wrong type or out of range")
 	}
 	var syn *jsontext.SyntacticError
 	if errors.As(err, &syn) {
-		return Problemf("invalid-payload", safePointer(syn.JSONPointer), "not strict JSON (UTF-8, no duplicate members) at byte %d", syn.ByteOffset)
+		return Problemf("invalid-payload", SafePointer(syn.JSONPointer), "not strict JSON (UTF-8, no duplicate members) at byte %d", syn.ByteOffset)
 	}
 	return Problemf("invalid-payload", "", "payload is not one strict JSON object")
 }
 
-// safePointer cuts a pointer before the first token that is no name of the contract: what
+// SafePointer cuts a pointer before the first token that is no name of the contract: what
 // a payload calls its members may be personal data too.
-func safePointer(p jsontext.Pointer) string {
+func SafePointer(p jsontext.Pointer) string {
 	safe := ""
 	for token := range p.Tokens() {
 		if len(token) > 30 || !variableName(token) {

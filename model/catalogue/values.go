@@ -200,14 +200,14 @@ func decode(value []byte, out any) *model.Problem {
 	if errors.As(err, &sem) {
 		for _, own := range []error{errDate, errMonth} {
 			if errors.Is(err, own) {
-				return model.Problemf("value-invalid", string(sem.JSONPointer), "%s", own)
+				return model.Problemf("value-invalid", model.SafePointer(sem.JSONPointer), "%s", own)
 			}
 		}
-		return model.Problemf("value-invalid", string(sem.JSONPointer), "member is unknown, of the wrong type or out of range")
+		return model.Problemf("value-invalid", model.SafePointer(sem.JSONPointer), "member is unknown, of the wrong type or out of range")
 	}
 	var syn *jsontext.SyntacticError
 	if errors.As(err, &syn) {
-		return model.Problemf("value-invalid", string(syn.JSONPointer), "not strict JSON (UTF-8, no duplicate members) at byte %d", syn.ByteOffset)
+		return model.Problemf("value-invalid", model.SafePointer(syn.JSONPointer), "not strict JSON (UTF-8, no duplicate members) at byte %d", syn.ByteOffset)
 	}
 	return model.Problemf("value-invalid", "", "value is not one strict JSON object")
 }

@@ -275,6 +275,8 @@ func TestProblemsSayWhatToDo(t *testing.T) {
 		{"health/nutrition", `{"mapped":"7"}`, "/mapped", "one of: 1, 2, 9"},
 		{"person/household", `{"code":"7"}`, "/code", "one of: 1 2 3"},
 		{"person/household", `{}`, "/code", "required"},
+		// A member's name may be personal data too: the pointer stops before it.
+		{"score/vision", `{"score":3,"Ola Nordmann":1}`, "", "unknown"},
 	} {
 		p := Default().Validate(model.Unit(c.unit), []byte(c.value), testAt)
 		if p == nil || p.Pointer != c.pointer || !strings.Contains(p.Detail, c.detail) {
