@@ -135,10 +135,13 @@ func TestWeekly(t *testing.T) {
 	if string(state.Shown().Value) != string(grant) || !slices.Equal(before, m.kind("finding")) {
 		t.Error("a report changed the record")
 	}
-	for _, week := range []string{"", "2026-W54", "2026-W00", "2026W48", "2026-48", "26-W48", "2026-W4x", "+026-W48"} {
+	for _, week := range []string{"", "2026-W54", "2026-W00", "2026W48", "2026-48", "26-W48", "2026-W4x", "+026-W48", "2025-W53"} {
 		if _, err := Weekly(m, week, model.PersonID{}); err == nil {
 			t.Errorf("week %q is accepted", week)
 		}
+	}
+	if _, err := Weekly(m, "2026-W53", model.PersonID{}); err != nil {
+		t.Errorf("2026 has 53 weeks: %v", err)
 	}
 }
 

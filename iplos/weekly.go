@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"time"
 
 	"flette/model"
 	"flette/store"
@@ -81,9 +82,14 @@ func isWeek(s string) bool {
 	if len(s) != len("2026-W48") || s[4:6] != "-W" {
 		return false
 	}
-	_, err := strconv.ParseUint(s[:4], 10, 16)
+	year, err := strconv.ParseUint(s[:4], 10, 16)
 	n, err2 := strconv.ParseUint(s[6:], 10, 8)
-	return err == nil && err2 == nil && n >= 1 && n <= 53
+	if err != nil || err2 != nil || n < 1 {
+		return false
+	}
+	// The 28th of December lies in the last week of its year.
+	_, last := time.Date(int(year), time.December, 28, 0, 0, 0, 0, time.UTC).ISOWeek()
+	return int(n) <= last
 }
 
 // appendRows adds the rows of one person.
