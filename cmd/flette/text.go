@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"flette/model"
@@ -44,11 +45,22 @@ func (a *app) update(ctx context.Context, id model.TenantID, fn func(store.Tx) e
 	return err
 }
 
+// plain replaces what a terminal would obey: labels and errors come from tablets.
+func plain(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, s)
+}
+
 // table lines up columns; the first row is the heading.
 func table(rows [][]string) string {
 	width := make([]int, len(rows[0]))
 	for _, r := range rows {
 		for i, s := range r {
+			r[i] = plain(s)
 			width[i] = max(width[i], utf8.RuneCountInString(s))
 		}
 	}
