@@ -19,7 +19,7 @@
 //
 // The log holds every accepted or quarantined entry at its position, with the exact bytes
 // that were signed. Everything else that mentions entries is derived and can be rebuilt
-// from the log: the indexes by device, person and id, the unit states, the tree hashes,
+// from the log: the indexes by device and by person, the unit states, the tree hashes,
 // reviews, findings and quarantine items. Documents ([Doc]) hold what does not come from
 // entries: persons, devices, organisation units, caseloads, extracts.
 //

@@ -74,12 +74,14 @@ type View interface {
 	Entry(position int64) (*LogEntry, error)
 
 	// EntryPosition finds an entry of a person (the zero person for entries that name none
-	// readably). ErrNotFound when the id is not known.
+	// readably). ErrNotFound when the id is not known. A driver may go through the person's
+	// entries, from the newest to the one asked for: ask it about recent entries, or rarely.
+	// DeviceEntries finds an id whose device and seq are known at once.
 	EntryPosition(person model.PersonID, id model.EntryID) (int64, error)
 
-	// DeviceEntries returns the positions of all entries with this device and seq, in order
-	// of position: none, one, or several after a fork.
-	DeviceEntries(device model.DeviceID, seq int64) ([]int64, error)
+	// DeviceEntries returns all entries with this device and seq, in order of position: none,
+	// one, or several after a fork. Those of seq 0 belong to no chain, so there may be many.
+	DeviceEntries(device model.DeviceID, seq int64) ([]DeviceEntry, error)
 
 	// PersonPositions returns up to limit positions of the person's entries after a position
 	// (-1: from the start), ascending.
@@ -113,7 +115,8 @@ type Tx interface {
 	View
 
 	// AppendEntry gives the entry the next position, stores it and its indexes, and returns
-	// the position (G3, G4). ErrExists when the person already has the id.
+	// the position (G3, G4). ErrExists when the person already has the id, which is looked
+	// for under the entry's device and seq: an id covers the bytes that say both.
 	AppendEntry(e *LogEntry) (int64, error)
 
 	// PutUnit replaces the state of a unit.
@@ -180,6 +183,12 @@ type LogEntry struct {
 	// the position of the entry that changed the unit before it took effect here, -1 for
 	// none: the history of a unit is this chain, walked backwards. Empty when quarantined.
 	UnitPrev []int64
+}
+
+// DeviceEntry is one entry found by device and seq.
+type DeviceEntry struct {
+	Position int64
+	ID       model.EntryID
 }
 
 // Compact returns the JWS exactly as received.

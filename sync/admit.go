@@ -57,6 +57,15 @@ func (c *candidate) quarantine(p *model.Problem) {
 
 func (c *candidate) onlyExpired() bool { return c.problem != nil && c.problem.Code == CodeLeaseExpired }
 
+// seq is the entry's place in the chain of the device that signed it, 0 for none: the
+// payload is not readable, or names another device.
+func (c *candidate) seq() int64 {
+	if c.entry == nil || c.entry.Device != c.jws.Device {
+		return 0
+	}
+	return c.entry.Seq
+}
+
 // attribute splits the entries and finds the device that each one names. Candidates come
 // back in the order of raw.
 func attribute(v store.View, raw [][]byte) ([]*candidate, error) {

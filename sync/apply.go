@@ -13,14 +13,11 @@ import (
 // computed before anything is written (S4).
 func (b *batch) apply(c *candidate, res *Result) error {
 	l := &store.LogEntry{
-		ID: c.jws.ID, Device: c.jws.Device, Stamp: c.stamp, Outcome: store.Applied,
+		ID: c.jws.ID, Device: c.jws.Device, Seq: c.seq(), Stamp: c.stamp, Outcome: store.Applied,
 		Header: c.jws.Header, Payload: c.jws.Payload, Signature: c.jws.Signature,
 	}
 	if c.entry != nil {
-		l.Person, l.Seq, l.Actor, l.Act = c.entry.Person, c.entry.Seq, c.entry.Actor, c.entry.Act
-		if c.entry.Device != l.Device {
-			l.Seq = 0 // its seq belongs to no chain of ours
-		}
+		l.Person, l.Actor, l.Act = c.entry.Person, c.entry.Actor, c.entry.Act
 	}
 	var eff *effect
 	if c.problem == nil {

@@ -2,7 +2,6 @@ package sync
 
 import (
 	"context"
-	"errors"
 	"slices"
 
 	"flette/conflict"
@@ -155,17 +154,15 @@ func (b *batch) take(c *candidate, res *Result) error {
 
 // duplicate answers an entry that is known already with its first outcome (S2).
 func (b *batch) duplicate(c *candidate, res *Result) (bool, error) {
-	person := model.PersonID{}
-	if c.entry != nil {
-		person = c.entry.Person
-	}
-	at, err := b.tx.EntryPosition(person, c.jws.ID)
-	if errors.Is(err, store.ErrNotFound) {
-		return false, nil
-	}
+	others, err := b.tx.DeviceEntries(c.jws.Device, c.seq())
 	if err != nil {
 		return false, err
 	}
+	i := slices.IndexFunc(others, func(o store.DeviceEntry) bool { return o.ID == c.jws.ID })
+	if i < 0 {
+		return false, nil
+	}
+	at := others[i].Position
 	l, err := b.tx.Entry(at)
 	if err != nil {
 		return false, err
@@ -182,12 +179,12 @@ func (b *batch) duplicate(c *candidate, res *Result) (bool, error) {
 	}
 	for i := range c.entry.Changes {
 		u := c.entry.Changes[i].Unit
-		s, err := b.tx.Unit(person, u)
+		s, err := b.tx.Unit(l.Person, u)
 		if err != nil {
 			return false, err
 		}
 		if s != nil && s.Class.NeedsReview() {
-			res.Conflicts = append(res.Conflicts, clashOf(person, s, c.jws.ID))
+			res.Conflicts = append(res.Conflicts, clashOf(l.Person, s, c.jws.ID))
 		}
 	}
 	return true, nil
@@ -231,15 +228,11 @@ func (b *batch) chain(c *candidate) error {
 // link checks prev against what we hold and notes gaps.
 func (b *batch) link(c *candidate, ch *store.Chain) error {
 	return linkChain(ch, c.entry.Seq, c.jws.ID, c.entry.Prev, func(seq int64) (model.EntryID, bool, error) {
-		at, err := b.tx.DeviceEntries(c.jws.Device, seq)
-		if err != nil || len(at) == 0 {
+		found, err := b.tx.DeviceEntries(c.jws.Device, seq)
+		if err != nil || len(found) == 0 {
 			return model.EntryID{}, false, err
 		}
-		l, err := b.tx.Entry(at[0])
-		if err != nil {
-			return model.EntryID{}, false, err
-		}
-		return l.ID, true, nil
+		return found[0].ID, true, nil
 	})
 }
 

@@ -50,7 +50,7 @@ type Checks struct {
 }
 
 // Verify replays the journal and compares every derived table with it: ids, signatures,
-// leaves, tree hashes and checkpoint, indexes by device, person and id, device chains, unit
+// leaves, tree hashes and checkpoint, indexes by device and person, device chains, unit
 // states, unit chains, outcomes, reviews and quarantine. The journal is the truth; a
 // difference means that something was lost, changed or hidden.
 func (e *Engine) Verify(ctx context.Context, tenant model.TenantID, checks Checks, progress func(done, of int64)) (*Report, error) {
@@ -163,9 +163,6 @@ func (w *verifier) entry(p int64, l *store.LogEntry) error {
 	if err := w.signature(p, j); err != nil {
 		return err
 	}
-	if at, err := w.v.EntryPosition(l.Person, l.ID); err != nil || at != p {
-		w.r.add("position %d: the index by id does not lead here", p)
-	}
 	en, err := model.DecodeEntry(l.Payload)
 	if err == nil {
 		if en.Person != l.Person || en.Actor != l.Actor || en.Act != l.Act || en.Seq != l.Seq && l.Seq != 0 {
@@ -174,16 +171,18 @@ func (w *verifier) entry(p int64, l *store.LogEntry) error {
 	} else if l.Outcome != store.Quarantined {
 		w.r.add("position %d: an entry that cannot be read is marked %s", p, l.Outcome)
 	}
-	if !l.Person.IsZero() {
-		w.persons[l.Person] = true
+	if l.Person.IsZero() {
+		w.leadsHere(l)
+	} else {
+		w.persons[l.Person] = true // leadsHere waits for the person's turn: see EntryPosition
 		at, err := w.v.PersonPositions(l.Person, p-1, 1)
 		if err != nil || len(at) != 1 || at[0] != p {
 			w.r.add("position %d: the index by person does not lead here", p)
 		}
 	}
 	if l.Seq > 0 {
-		at, err := w.v.DeviceEntries(l.Device, l.Seq)
-		if err != nil || !slices.Contains(at, p) {
+		found, err := w.v.DeviceEntries(l.Device, l.Seq)
+		if err != nil || !slices.Contains(found, store.DeviceEntry{Position: p, ID: l.ID}) {
 			w.r.add("position %d: the index by device does not lead here", p)
 		}
 		w.chain(l, en)
@@ -197,6 +196,12 @@ func (w *verifier) entry(p int64, l *store.LogEntry) error {
 		w.settled[*en.Changes[0].Target] = *l
 	}
 	return nil
+}
+
+func (w *verifier) leadsHere(l *store.LogEntry) {
+	if at, err := w.v.EntryPosition(l.Person, l.ID); err != nil || at != l.Position {
+		w.r.add("position %d: the entry's id does not lead here", l.Position)
+	}
 }
 
 func (w *verifier) signature(p int64, j *model.JWS) error {
@@ -330,6 +335,7 @@ func (w *verifier) person(p model.PersonID) error {
 	nodes := map[model.Unit][]conflict.Node{}
 	named := map[model.Unit]map[model.EntryID]bool{}
 	err := EachEntry(w.v, p, w.v.Size(), func(l *store.LogEntry) error {
+		w.leadsHere(l)
 		en, id, stamp, err := Effective(w.v, l)
 		if err != nil {
 			w.r.add("position %d: %v", l.Position, err)

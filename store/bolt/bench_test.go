@@ -114,9 +114,8 @@ func BenchmarkFloor(b *testing.B) {
 					}
 				}
 				puts(logTable, store.AppendLogEntry(nil, e), pos)
-				puts(idsTable, pos, e.Person[:], e.ID[:])
-				puts(personTable, pos[:4], e.Person[:], pos)
-				puts(devTable, pos[:4], e.Device[:], binary.BigEndian.AppendUint64(nil, uint64(e.Seq)), pos)
+				puts(personTable, e.ID[:], e.Person[:], pos)
+				puts(devTable, e.ID[:], e.Device[:], binary.BigEndian.AppendUint64(nil, uint64(e.Seq)), pos)
 				for _, st := range states {
 					puts(unitTable, store.AppendUnitState(nil, st), e.Person[:], []byte(st.Unit))
 				}

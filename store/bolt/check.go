@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -99,7 +100,7 @@ func (c *checker) content() {
 			continue
 		}
 		count := c.walk(tb, c.judge(i))
-		if (i == logTable || i == idsTable || i == personTable || i == devTable) && count != v.size {
+		if (i == logTable || i == personTable || i == devTable) && count != v.size {
 			c.report(fmt.Errorf("%w: bucket %s has %d keys for a log of %d", store.ErrCorrupt, tb.name, count, v.size))
 		}
 	}
@@ -169,17 +170,13 @@ func (c *checker) judge(i int) func(key, value []byte) error {
 			if err != nil {
 				return err
 			}
-			p, err := v.EntryPosition(e.Person, e.ID)
-			if err != nil || p != e.Position {
-				return tb.corrupt(key, "the index of ids disagrees")
-			}
-			// Presence is all that these two hold; their number is compared with the log's.
-			person, err := v.PersonPositions(e.Person, p-1, 1)
-			if err != nil || len(person) != 1 || person[0] != p {
+			// That an index has nothing else is told by its number of keys.
+			id, err := v.get(personTable, append(e.Person[:], key...))
+			if err != nil || !bytes.Equal(id, e.ID[:]) {
 				return tb.corrupt(key, "the index of persons disagrees")
 			}
-			dev, err := v.get(devTable, appendInt(appendInt(append([]byte{}, e.Device[:]...), e.Seq), p))
-			if err != nil || dev == nil {
+			id, err = v.get(devTable, append(appendInt(e.Device[:], e.Seq), key...))
+			if err != nil || !bytes.Equal(id, e.ID[:]) {
 				return tb.corrupt(key, "the index of devices disagrees")
 			}
 			return nil

@@ -13,11 +13,11 @@ import (
 
 // Buckets of a tenant's file and their keys. Integers are big-endian, so byte order is
 // numeric order; keys start with what is read together, so that a batch touches few pages.
+// No key starts with a hash: an index by id alone would dirty one more page for every entry.
 const (
 	logTable    = iota // position -> log entry
-	devTable           // device, seq, position -> nothing
-	personTable        // person, position -> nothing
-	idsTable           // person, entry id -> position
+	devTable           // device, seq, position -> entry id
+	personTable        // person, position -> entry id
 	unitTable          // person, unit path -> unit state
 	treeTable          // index -> tree hash
 	chainTable         // device -> chain
@@ -25,11 +25,11 @@ const (
 	tableCount
 )
 
-var tableNames = [tableCount]string{"log", "dev", "person", "ids", "unit", "tree", "chain", "meta"}
+var tableNames = [tableCount]string{"log", "dev", "person", "unit", "tree", "chain", "meta"}
 
 // fill says how full a page is left when it splits. Appended pages are never written again,
 // so they may be full; keys inside a prefix that only grows leave little room behind.
-var fill = [tableCount]float64{logTable: 1, treeTable: 1, devTable: 0.9, personTable: 0.9, idsTable: 0.6, unitTable: 0.7, chainTable: 0.7, metaTable: 0.5}
+var fill = [tableCount]float64{logTable: 1, treeTable: 1, devTable: 0.9, personTable: 0.9, unitTable: 0.7, chainTable: 0.7, metaTable: 0.5}
 
 // docBucket names the bucket of a kind of documents; it is created with the first document.
 func docBucket(kind store.Kind) string { return "doc/" + string(kind) }
@@ -134,6 +134,28 @@ func (tb *table) start(c *bbolt.Cursor, from, prefix []byte) (k, value []byte, e
 		return nil, nil, err
 	}
 	k, framed = c.Seek(from)
+	return tb.within(prefix, k, framed)
+}
+
+// back moves a cursor to the last key before a place, stepBack to the one before that; both
+// return a nil key at the start of the prefix.
+func (tb *table) back(c *bbolt.Cursor, before, prefix []byte) (k, value []byte, err error) {
+	defer tb.guard(before, &err)
+	k, framed := c.Seek(before)
+	if k == nil {
+		k, framed = c.Last()
+		return tb.within(prefix, k, framed)
+	}
+	if _, err := tb.open(k, framed); err != nil {
+		return nil, nil, err
+	}
+	k, framed = c.Prev()
+	return tb.within(prefix, k, framed)
+}
+
+func (tb *table) stepBack(c *bbolt.Cursor, prefix []byte) (k, value []byte, err error) {
+	defer tb.guard(prefix, &err)
+	k, framed := c.Prev()
 	return tb.within(prefix, k, framed)
 }
 

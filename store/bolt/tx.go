@@ -1,7 +1,7 @@
 package bolt
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
 	"sync"
 
@@ -79,10 +79,7 @@ func (x *tx) set(i int, key []byte, value ...byte) error {
 
 // AppendEntry stores an entry at the next position.
 func (x *tx) AppendEntry(e *store.LogEntry) (int64, error) {
-	switch _, err := x.EntryPosition(e.Person, e.ID); {
-	case err == nil:
-		return 0, store.ErrExists
-	case !errors.Is(err, store.ErrNotFound):
+	if err := x.isNew(e); err != nil {
 		return 0, err
 	}
 	tb, err := x.table(logTable)
@@ -98,20 +95,34 @@ func (x *tx) AppendEntry(e *store.LogEntry) (int64, error) {
 	if err := x.put(tb, x.key, store.AppendLogEntry(x.arena.frame(hint), &at)); err != nil {
 		return 0, err
 	}
-	x.key = append(append(x.key[:0], e.Person[:]...), e.ID[:]...)
-	if err := x.set(idsTable, x.key, pos[:]...); err != nil {
-		return 0, err
-	}
 	x.key = append(append(x.key[:0], e.Person[:]...), pos[:]...)
-	if err := x.set(personTable, x.key); err != nil {
+	if err := x.set(personTable, x.key, e.ID[:]...); err != nil {
 		return 0, err
 	}
 	x.key = append(appendInt(append(x.key[:0], e.Device[:]...), e.Seq), pos[:]...)
-	if err := x.set(devTable, x.key); err != nil {
+	if err := x.set(devTable, x.key, e.ID[:]...); err != nil {
 		return 0, err
 	}
 	x.size++
+	if x.walked.at != nil && x.walked.person == e.Person {
+		x.walked.at[e.ID] = at.Position
+	}
 	return at.Position, nil
+}
+
+// isNew is ErrExists for an entry that its person has already (G3).
+func (x *tx) isNew(e *store.LogEntry) error {
+	others, err := x.DeviceEntries(e.Device, e.Seq)
+	for _, o := range others {
+		if o.ID != e.ID {
+			continue
+		}
+		x.key = appendInt(append(x.key[:0], e.Person[:]...), o.Position)
+		if b, err := x.get(personTable, x.key); b != nil || err != nil {
+			return cmp.Or(err, store.ErrExists)
+		}
+	}
+	return err
 }
 
 // PutUnit replaces the state of a unit.

@@ -24,7 +24,8 @@ type view struct {
 	key    []byte // scratch for the key of one read or write
 	// put holds the unit states that a writing transaction has put, by key: the rules read
 	// right back what the merge wrote, for every entry of a group. nil in a reading one.
-	put map[string]*model.UnitState
+	put    map[string]*model.UnitState
+	walked walked
 }
 
 func newView(t *tenant, btx *bbolt.Tx) (*view, error) {
@@ -150,26 +151,63 @@ func (v *view) Entry(position int64) (*store.LogEntry, error) {
 	return e, nil
 }
 
-// EntryPosition finds an entry of a person by id.
+// walked is what EntryPosition has read of one person's index, so that however many ids an
+// entry names, its person is walked once.
+type walked struct {
+	person model.PersonID
+	at     map[model.EntryID]int64
+	below  int64 // every entry of the person from here on is in at
+}
+
+// EntryPosition finds an entry of a person by id. It reads the person's index from the newest
+// entry back to the one asked for, and keeps what it has read until it is asked about
+// another person: the cost is that of the person's entries since that one.
 func (v *view) EntryPosition(person model.PersonID, id model.EntryID) (int64, error) {
-	v.key = append(append(v.key[:0], person[:]...), id[:]...)
-	b, err := v.get(idsTable, v.key)
+	w := &v.walked
+	if w.at == nil || w.person != person {
+		*w = walked{person, map[model.EntryID]int64{}, math.MaxInt64}
+	}
+	if p, ok := w.at[id]; ok {
+		return p, nil
+	}
+	tb, err := v.table(personTable)
 	if err != nil {
 		return 0, err
 	}
-	if b == nil {
-		return 0, store.ErrNotFound
+	v.key = appendInt(append(v.key[:0], person[:]...), w.below)
+	c := tb.bucket.Cursor()
+	k, value, err := tb.back(c, v.key, person[:])
+	for ; err == nil && k != nil; k, value, err = tb.stepBack(c, person[:]) {
+		e, err := tb.indexed(k, value)
+		if err != nil {
+			return 0, err
+		}
+		w.below, w.at[e.ID] = e.Position, e.Position
+		if e.ID == id {
+			return e.Position, nil
+		}
 	}
-	if len(b) != 8 {
-		return 0, v.tables[idsTable].corrupt(v.key, "")
+	if err != nil {
+		return 0, err
 	}
-	return lastInt(b), nil
+	return 0, store.ErrNotFound
 }
 
-// DeviceEntries returns the positions of a device's entries with one seq.
-func (v *view) DeviceEntries(device model.DeviceID, seq int64) ([]int64, error) {
+// indexed reads a key and value of an index: the position that ends the key, and the id.
+func (tb *table) indexed(key, value []byte) (store.DeviceEntry, error) {
+	var e store.DeviceEntry
+	if len(key) < 8 || len(value) != len(e.ID) {
+		return e, tb.corrupt(key, "")
+	}
+	e.Position = lastInt(key)
+	copy(e.ID[:], value)
+	return e, nil
+}
+
+// DeviceEntries returns a device's entries with one seq.
+func (v *view) DeviceEntries(device model.DeviceID, seq int64) ([]store.DeviceEntry, error) {
 	prefix := appendInt(append(make([]byte, 0, 24), device[:]...), seq)
-	return v.positions(devTable, prefix, prefix, math.MaxInt)
+	return v.indexed(devTable, prefix, prefix, math.MaxInt)
 }
 
 // PersonPositions returns positions of a person's entries, ascending.
@@ -178,22 +216,28 @@ func (v *view) PersonPositions(person model.PersonID, after int64, limit int) ([
 		return nil, nil
 	}
 	start := appendInt(append(make([]byte, 0, 24), person[:]...), max(after, -1)+1)
-	return v.positions(personTable, start, person[:], limit)
+	found, err := v.indexed(personTable, start, person[:], limit)
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	out := make([]int64, len(found))
+	for i := range found {
+		out[i] = found[i].Position
+	}
+	return out, nil
 }
 
-// positions collects the positions that end the keys of an index.
-func (v *view) positions(i int, start, prefix []byte, limit int) ([]int64, error) {
+// indexed collects up to limit entries of an index.
+func (v *view) indexed(i int, start, prefix []byte, limit int) ([]store.DeviceEntry, error) {
 	tb, err := v.table(i)
 	if err != nil {
 		return nil, err
 	}
-	var out []int64
-	err = v.scan(tb, start, prefix, func(key, _ []byte) (bool, error) {
-		if len(key) < 8 {
-			return false, tb.corrupt(key, "")
-		}
-		out = append(out, lastInt(key))
-		return len(out) < limit, nil
+	var out []store.DeviceEntry
+	err = v.scan(tb, start, prefix, func(key, value []byte) (bool, error) {
+		e, err := tb.indexed(key, value)
+		out = append(out, e)
+		return len(out) < limit, err
 	})
 	if err != nil {
 		return nil, err

@@ -156,6 +156,13 @@ func testInsertOnce(t *testing.T, s store.Store) {
 		return err
 	})
 	view(t, s, func(v store.View) error { same(t, "size", v.Size(), int64(3)); return nil })
+	// Entries without a seq of their own share seq 0.
+	appendEntries(t, s, Entry(1, 1, 0), Entry(2, 1, 0))
+	_, err = s.Update(t.Context(), Tenant, nil, func(tx store.Tx) error {
+		_, err := tx.AppendEntry(Entry(1, 1, 0))
+		return err
+	})
+	wantErr(t, "seq 0", err, store.ErrExists)
 }
 
 // testDense lets many updates race, some of which fail, and looks for holes.

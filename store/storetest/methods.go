@@ -176,13 +176,52 @@ func testForks(t *testing.T, s store.Store) {
 		for _, c := range []struct {
 			device int
 			seq    int64
-			want   []int64
-		}{{1, 1, []int64{0}}, {1, 2, []int64{1, 3}}, {1, 3, []int64{4}}, {1, 4, nil}, {2, 2, []int64{2}}, {3, 1, nil}} {
+			want   []store.DeviceEntry
+		}{
+			{1, 1, []store.DeviceEntry{{Position: 0, ID: Entry(1, 1, 1).ID}}},
+			{1, 2, []store.DeviceEntry{{Position: 1, ID: Entry(1, 1, 2).ID}, {Position: 3, ID: cloned.ID}}},
+			{1, 3, []store.DeviceEntry{{Position: 4, ID: Entry(1, 1, 3).ID}}},
+			{1, 4, nil}, {2, 2, []store.DeviceEntry{{Position: 2, ID: Entry(1, 2, 2).ID}}}, {3, 1, nil},
+		} {
 			got, err := v.DeviceEntries(Device(c.device), c.seq)
 			if err != nil {
 				return err
 			}
 			same(t, fmt.Sprintf("device %d, seq %d", c.device, c.seq), got, c.want)
+		}
+		return nil
+	})
+}
+
+// testEntryPosition asks about ids in an order of its own, between appends of one update.
+func testEntryPosition(t *testing.T, s store.Store) {
+	const n = 30
+	find := func(v store.View, person, i int, want error) {
+		p, err := v.EntryPosition(Person(person), Entry(person, 1, int64(i)).ID)
+		wantErr(t, fmt.Sprintf("person %d, entry %d", person, i), err, want)
+		if want == nil {
+			same(t, "position", p, int64(2*i+person))
+		}
+	}
+	update(t, s, func(tx store.Tx) error {
+		for i := range n {
+			for person := range 2 {
+				find(tx, person, i, store.ErrNotFound)
+				if _, err := tx.AppendEntry(Entry(person, 1, int64(i))); err != nil {
+					return err
+				}
+				find(tx, person, i, nil)
+				find(tx, person, i/2, nil)
+			}
+		}
+		return nil
+	})
+	view(t, s, func(v store.View) error {
+		for i := range n {
+			find(v, 0, i*7%n, nil)
+			find(v, 0, n+i, store.ErrNotFound)
+			find(v, i%2, n-1-i, nil)
+			find(v, 2, i, store.ErrNotFound)
 		}
 		return nil
 	})

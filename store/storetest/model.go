@@ -242,7 +242,11 @@ func (l look) compare(v store.View, w *world) error {
 		check("chain", chain, w.chains[device], err)
 		for seq := range int64(5) {
 			got, err := v.DeviceEntries(device, seq)
-			check("device entries", got, w.positions(func(e *store.LogEntry) bool { return e.Device == device && e.Seq == seq }), err)
+			var want []store.DeviceEntry
+			for _, p := range w.positions(func(e *store.LogEntry) bool { return e.Device == device && e.Seq == seq }) {
+				want = append(want, store.DeviceEntry{Position: p, ID: w.log[p].ID})
+			}
+			check("device entries", got, want, err)
 		}
 		positions, err := v.PersonPositions(person, l.position, l.limit)
 		want := w.positions(func(e *store.LogEntry) bool { return e.Person == person && e.Position > l.position })

@@ -50,6 +50,7 @@ func Run(t *testing.T, open Open) {
 		{"commit hook that fails rolls back", testHookFails},
 		{"entries", testEntries},
 		{"forks in device entries", testForks},
+		{"entry positions", testEntryPosition},
 		{"person positions", testPersonPositions},
 		{"chains", testChains},
 		{"units", testUnits},
