@@ -89,7 +89,9 @@ func printable(b []byte) bool {
 
 // limitConns lets n connections be open at a time; the others wait in the kernel's queue.
 func limitConns(ln net.Listener, n int) net.Listener {
-	return &limitListener{Listener: ln, slots: make(chan struct{}, n), closed: make(chan struct{})}
+	return &limitListener{
+		Listener: ln, slots: make(chan struct{}, n), closed: make(chan struct{}), silent: map[*limitedConn]struct{}{},
+	}
 }
 
 type limitListener struct {
@@ -97,6 +99,9 @@ type limitListener struct {
 	slots  chan struct{}
 	closed chan struct{}
 	once   gosync.Once
+
+	mu     gosync.Mutex
+	silent map[*limitedConn]struct{} // nothing was ever read from them
 }
 
 func (l *limitListener) Accept() (net.Conn, error) {
@@ -110,16 +115,33 @@ func (l *limitListener) Accept() (net.Conn, error) {
 		<-l.slots
 		return nil, err
 	}
-	return &limitedConn{Conn: c, l: l}, nil
+	own := &limitedConn{Conn: c, l: l}
+	l.mu.Lock()
+	l.silent[own] = struct{}{}
+	l.mu.Unlock()
+	return own, nil
 }
 
-// Close may be called again; it says nothing then.
+// Close also ends connections on which nothing was ever asked: clients open some in advance,
+// and the framework's shutdown would wait for their first request. It may be called again;
+// it says nothing then.
 func (l *limitListener) Close() (err error) {
 	l.once.Do(func() {
 		close(l.closed)
 		err = l.Listener.Close()
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		for c := range l.silent {
+			_ = c.Conn.Close() // its reader sees the end and gives the slot back
+		}
 	})
 	return err
+}
+
+func (l *limitListener) heard(c *limitedConn) {
+	l.mu.Lock()
+	delete(l.silent, c)
+	l.mu.Unlock()
 }
 
 // limitedConn gives its slot back when it is closed, and can linger.
@@ -127,7 +149,17 @@ type limitedConn struct {
 	net.Conn
 	l      *limitListener
 	once   gosync.Once
+	spoke  gosync.Once
 	linger atomic.Bool
+}
+
+// Read notes that the connection is in use.
+func (c *limitedConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if n > 0 {
+		c.spoke.Do(func() { c.l.heard(c) })
+	}
+	return n, err
 }
 
 const (
@@ -146,6 +178,7 @@ func (c *limitedConn) Close() (err error) {
 			enough.Stop()
 		}
 		err = c.Conn.Close()
+		c.l.heard(c)
 		<-c.l.slots
 	})
 	return err

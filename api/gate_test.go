@@ -2,7 +2,11 @@ package api
 
 import (
 	"context"
+	"net"
+	"net/http"
+	"strings"
 	"testing"
+	"time"
 )
 
 func TestGateHoldsBackWhatDoesNotFit(t *testing.T) {
@@ -28,4 +32,21 @@ func TestGateHoldsBackWhatDoesNotFit(t *testing.T) {
 		t.Fatal(f)
 	}
 	leave()
+}
+
+// A connection that a client opened in advance and never used does not hold up a shutdown.
+func TestShutdownEndsSilentConnections(t *testing.T) {
+	h := newHouse(t)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(h.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	// A request on another connection proves that the server has accepted both, in order.
+	h.want(http.StatusOK, h.request("GET", "/livez", "", nil), nil)
+	ctx, cancel := context.WithTimeout(background, 20*time.Second)
+	defer cancel()
+	if err := h.srv.Shutdown(ctx); err != nil {
+		t.Fatal(err)
+	}
 }
