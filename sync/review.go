@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -195,6 +196,11 @@ func (e *Engine) DecideEntry(ctx context.Context, tenant model.TenantID, review,
 		}
 		if en.Act != model.ActDecide || en.Person != r.Person || len(en.Changes) != 1 || en.Changes[0].Unit != r.Unit {
 			return model.Problemf("invalid-member", "/entry", "the entry must decide this unit of this person and nothing else")
+		}
+		for i := range r.Unit_.Heads {
+			if !slices.Contains(en.Changes[0].Over, r.Unit_.Heads[i].ID) {
+				return model.Problemf("invalid-member", "/entry", "the entry must name all heads of the review in over")
+			}
 		}
 		if en.Actor != actor {
 			return model.Problemf("invalid-member", "/entry", "the entry must be signed by the one who sends it")
