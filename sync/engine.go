@@ -35,12 +35,17 @@ type Keys interface {
 // touched is nil when everything about the person may have changed.
 type Rules func(tx store.Tx, person model.PersonID, touched []model.Unit, at model.Millis) error
 
+// Live computes the findings that no entry brings about: those of the calendar and of the
+// organisation tree.
+type Live func(v store.View, person model.PersonID, at model.Millis) ([]store.Finding, error)
+
 // Options configure an Engine. Store, Keys, Now and Rand are required.
 type Options struct {
 	Store     store.Store
 	Keys      func(model.TenantID) (Keys, error)
 	Catalogue *catalogue.Catalogue // catalogue.Default() when nil
 	Rules     Rules                // nil: no rules
+	Live      Live                 // nil: no findings beside the stored ones
 	Now       func() model.Millis
 	Rand      io.Reader
 	Log       *slog.Logger

@@ -47,11 +47,16 @@ const (
 
 func newWorld(t testing.TB, persons int) *world {
 	t.Helper()
+	return newWorldWith(t, persons, sync.Options{})
+}
+
+func newWorldWith(t testing.TB, persons int, o sync.Options) *world {
+	t.Helper()
 	keys, err := seal.Generate("testvik")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return startWorld(t, keys, sync.Options{}, persons)
+	return startWorld(t, keys, o, persons)
 }
 
 func startWorld(t testing.TB, keys *seal.Keys, o sync.Options, persons int) *world {

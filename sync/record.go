@@ -186,31 +186,81 @@ func (e *Engine) standing(v store.View, person model.PersonID, l *store.LogEntry
 	return StandingSuperseded, nil
 }
 
-// Findings lists findings of a person ("" prefix for all persons) after a key.
+// Findings lists up to limit findings after a key, in order of person, rule and unit: those
+// stored with the record, and those that the calendar or the organisation tree brings about,
+// computed now. person narrows it to one; keep filters. next is "" at the end.
 func (e *Engine) Findings(v store.View, person *model.PersonID, keep func(*store.Finding) bool, after string, limit int) (out []store.Finding, next string, err error) {
-	prefix := ""
 	if person != nil {
-		prefix = person.String() + " "
-	}
-	limit = max(limit, 1)
-	for {
-		page, err := store.List[store.Finding](v, prefix, after, limit)
+		page, err := e.findingsOf(v, *person)
 		if err != nil {
 			return nil, "", err
 		}
-		for i := range page {
-			after = page[i].DocKey()
-			if keep == nil || keep(&page[i]) {
-				out = append(out, page[i])
-				if len(out) == limit {
-					return out, after, nil
-				}
+		return takeFindings(nil, page, keep, after, limit)
+	}
+	from := ""
+	if len(after) >= uuidLen {
+		// The person of the key may have more findings: it is looked at again.
+		if from, _, _ = strings.Cut(after, " "); from != "" {
+			from = from[:len(from)-1]
+		}
+	}
+	const persons = 200
+	for {
+		docs, err := store.List[store.Person](v, "", from, persons)
+		if err != nil {
+			return nil, "", err
+		}
+		for i := range docs {
+			from = docs[i].DocKey()
+			page, err := e.findingsOf(v, docs[i].ID)
+			if err != nil {
+				return nil, "", err
+			}
+			if out, next, err = takeFindings(out, page, keep, after, limit); err != nil || next != "" {
+				return out, next, err
 			}
 		}
-		if len(page) < limit {
+		if len(docs) < persons {
 			return out, "", nil
 		}
 	}
+}
+
+const uuidLen = 36
+
+// findingsOf gives all findings of a person in order of key.
+func (e *Engine) findingsOf(v store.View, person model.PersonID) ([]store.Finding, error) {
+	out, err := store.List[store.Finding](v, person.String()+" ", "", 0)
+	if err != nil || e.o.Live == nil {
+		return out, err
+	}
+	live, err := e.o.Live(v, person, e.o.Now())
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range live {
+		// What is stored says since when it holds.
+		if !slices.ContainsFunc(out, func(s store.Finding) bool { return s.Rule == f.Rule && s.Unit == f.Unit }) {
+			out = append(out, f)
+		}
+	}
+	slices.SortFunc(out, func(a, b store.Finding) int { return strings.Compare(a.DocKey(), b.DocKey()) })
+	return out, nil
+}
+
+// takeFindings appends what is kept and lies after the key; next is the last key when the
+// limit is reached.
+func takeFindings(out, page []store.Finding, keep func(*store.Finding) bool, after string, limit int) ([]store.Finding, string, error) {
+	for i := range page {
+		key := page[i].DocKey()
+		if key <= after || keep != nil && !keep(&page[i]) {
+			continue
+		}
+		if out = append(out, page[i]); len(out) >= max(limit, 1) {
+			return out, key, nil
+		}
+	}
+	return out, "", nil
 }
 
 // Quarantine lists up to limit items by state ("" for all) after a key, in order of arrival.

@@ -86,8 +86,11 @@ func openApp(o appOptions) (*app, error) {
 		Store: st,
 		Keys:  func(t model.TenantID) (sync.Keys, error) { return a.tenantKeys(t) },
 		Rules: a.applyRules,
-		Now:   func() model.Millis { return model.MillisOf(a.now()) },
-		Rand:  rand.Reader, Log: o.Log, Workers: o.Workers,
+		Live: func(v store.View, p model.PersonID, at model.Millis) ([]store.Finding, error) {
+			return a.tenantRules(v.Tenant().ID).Live(v, p, at)
+		},
+		Now:  func() model.Millis { return model.MillisOf(a.now()) },
+		Rand: rand.Reader, Log: o.Log, Workers: o.Workers,
 	})
 	if err != nil {
 		return nil, errors.Join(err, st.Close())

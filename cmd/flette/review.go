@@ -104,9 +104,13 @@ Example:
 var findingListOp = op[model.TenantID, []store.Finding]{name: "finding-list", reads: true, run: func(ctx context.Context, a *app, in model.TenantID) ([]store.Finding, error) {
 	out := []store.Finding{}
 	err := a.view(ctx, in, func(v store.View) error {
-		list, err := store.List[store.Finding](v, "", "", 0)
-		out = append(out, list...)
-		return err
+		for after := ""; ; {
+			page, next, err := a.engine.Findings(v, nil, nil, after, 500)
+			out, after = append(out, page...), next
+			if err != nil || next == "" {
+				return err
+			}
+		}
 	})
 	return out, err
 }}
