@@ -74,15 +74,19 @@ func readRows(r io.Reader, format string, columns []column) ([]row, error) {
 	}
 	raw = bytes.TrimPrefix(raw, []byte("\ufeff"))
 	if in.text(raw) {
+		start := bytes.TrimSpace(raw)
 		if format == "auto" {
 			format = "csv"
-			if bytes.HasPrefix(bytes.TrimSpace(raw), []byte("{")) {
+			if bytes.HasPrefix(start, []byte("{")) || bytes.HasPrefix(start, []byte("[")) {
 				format = "ndjson"
 			}
 		}
-		if format == "ndjson" {
+		switch {
+		case format == "ndjson" && bytes.HasPrefix(start, []byte("[")):
+			in.problem(1, "", "json-array", "the file is one JSON array; an import reads NDJSON: one object a line, without [ and ] around them and commas between them")
+		case format == "ndjson":
 			in.ndjson(raw)
-		} else {
+		default:
 			in.csv(raw)
 		}
 	}
@@ -295,6 +299,19 @@ func isDate(s string) *model.Problem {
 	return nil
 }
 
+// isBirthDate is isDate that knows which day it is.
+func isBirthDate(today string) func(string) *model.Problem {
+	return func(s string) *model.Problem {
+		if p := isDate(s); p != nil {
+			return p
+		}
+		if s > today {
+			return model.Problemf("date-in-future", "", "nobody is born after today; look whether the century is right")
+		}
+		return nil
+	}
+}
+
 func isBool(s string) *model.Problem {
 	if s != "true" && s != "false" {
 		return model.Problemf("invalid-value", "", "the value is true or false")
@@ -302,9 +319,17 @@ func isBool(s string) *model.Problem {
 	return nil
 }
 
-func isWord(s string) *model.Problem {
-	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
-		return model.Problemf("invalid-value", "", "the value holds letters and digits only")
+// sexes are the words that registers and systems use, in lower case, and the letter that is
+// stored; none for the codes of "not known".
+var sexes = map[string]string{
+	"k": "K", "kvinne": "K", "f": "K", "female": "K", "2": "K",
+	"m": "M", "mann": "M", "male": "M", "1": "M",
+	"0": "", "9": "",
+}
+
+func isSex(s string) *model.Problem {
+	if _, ok := sexes[strings.ToLower(s)]; !ok {
+		return model.Problemf("invalid-value", "", "the sex is K (or kvinne, F, female, 2), M (or mann, male, 1), or 0, 9 or empty when it is not known")
 	}
 	return nil
 }
@@ -328,13 +353,15 @@ func asFound(err error) *model.Problem {
 }
 
 var personColumns = []column{
-	{"number", true, isNumber}, {"name", true, nil}, {"birth_date", false, isDate}, {"sex", false, isWord}, {"kommune", true, isKommune},
+	{"number", true, isNumber}, {"name", true, nil}, {"birth_date", false, isDate}, {"sex", false, isSex}, {"kommune", true, isKommune},
 	{"district", false, isDistrict}, {"unit", false, nil}, {"test", false, isBool}, {"former", false, isNumber},
 }
 
-// readPersons reads persons to import.
-func readPersons(r io.Reader, format string) ([]sync.PersonInput, error) {
-	rows, err := readRows(r, format, personColumns)
+// readPersons reads persons to import on a day, YYYY-MM-DD.
+func readPersons(r io.Reader, format, today string) ([]sync.PersonInput, error) {
+	columns := slices.Clone(personColumns)
+	columns[slices.IndexFunc(columns, func(c column) bool { return c.name == "birth_date" })].check = isBirthDate(today)
+	rows, err := readRows(r, format, columns)
 	if err != nil {
 		return nil, err
 	}
@@ -342,7 +369,7 @@ func readPersons(r io.Reader, format string) ([]sync.PersonInput, error) {
 	for i, r := range rows {
 		v := r.value
 		out[i] = sync.PersonInput{
-			Line: r.line, Number: v[0], Name: v[1], BirthDate: v[2], Sex: v[3], Kommune: v[4],
+			Line: r.line, Number: v[0], Name: v[1], BirthDate: v[2], Sex: sexes[strings.ToLower(v[3])], Kommune: v[4],
 			District: v[5], Unit: v[6], Test: v[7] == "true", Former: v[8],
 		}
 	}
@@ -364,7 +391,45 @@ func readUnits(r io.Reader, format string) ([]sync.UnitInput, error) {
 		v := r.value
 		out[i] = sync.UnitInput{Line: r.line, Local: v[0], Parent: v[1], Name: v[2], OrgNumber: v[3], From: v[4], To: v[5]}
 	}
+	if p := overlaps(out); len(p) > 0 {
+		return nil, p
+	}
 	return out, nil
+}
+
+// overlaps finds lines that contradict each other about a unit's number on some day. A number
+// without an end gives way to the next one; one with an end was meant to hold until then.
+func overlaps(units []sync.UnitInput) sync.ImportProblems {
+	numbers := map[string][]sync.UnitInput{}
+	for _, u := range units {
+		if u.From == "" {
+			u.From = "1900-01-01" // as the store has it
+		}
+		if u.OrgNumber != "" && (u.To == "" || u.To >= u.From) { // of the others the engine says what is wrong
+			numbers[u.Local] = append(numbers[u.Local], u)
+		}
+	}
+	var out sync.ImportProblems
+	for _, list := range numbers {
+		slices.SortStableFunc(list, func(a, b sync.UnitInput) int { return strings.Compare(a.From, b.From) })
+		last := list[0] // of the lines so far, the one that ends last
+		for i, u := range list[1:] {
+			other := list[i]
+			bad := other.From == u.From && (other.OrgNumber != u.OrgNumber || other.To != u.To)
+			if !bad && last.To >= u.From && last.OrgNumber != u.OrgNumber {
+				bad, other = true, last
+			}
+			if bad {
+				out = append(out, &sync.LineProblem{Line: max(u.Line, other.Line), Problem: *model.Problemf("periods-overlap", "/from",
+					"line %d says otherwise about the unit's number on the same days; let one end the day before the other begins", min(u.Line, other.Line))})
+			}
+			if u.To > last.To {
+				last = u
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b *sync.LineProblem) int { return a.Line - b.Line })
+	return out
 }
 
 func importedText(done sync.Imported, what string, dry bool) string {

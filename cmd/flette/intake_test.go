@@ -53,7 +53,10 @@ func TestIntakeProblems(t *testing.T) {
 		{"a former number", "csv", "number,name,kommune,former\n1,x,9999,1 1\n", []string{"2 former invalid-number"}},
 		{"wrong words", "csv", "number;name;kommune;sex;district\n1;x;9999;<k>;123456789\n", []string{"2 sex invalid-value", "2 district id-length"}},
 		{"impossible day", "csv", "number,name,kommune,birth_date\n1,x,9999,1941-02-29\n", []string{"2 birth_date invalid-date"}},
-		{"array", "ndjson", "[]\n", []string{"1  bad-json"}},
+		{"born tomorrow", "csv", "number,name,kommune,birth_date\n1,x,9999,2026-11-22\n2,y,9999,2026-11-23\n", []string{"3 birth_date date-in-future"}},
+		{"a word for the sex", "csv", "number,name,kommune,sex\n1,x,9999,kvinne\n2,y,9999,X\n3,z,9999,3\n", []string{"3 sex invalid-value", "4 sex invalid-value"}},
+		{"array", "ndjson", "[]\n", []string{"1  json-array"}},
+		{"array, guessed", "auto", "\n[{\"number\":\"1\"},\n{}]\n", []string{"1  json-array"}},
 		{"cut off", "ndjson", `{"number":"1"`, []string{"1  bad-json"}},
 		{"two on a line", "ndjson", `{"number":"1","name":"x","kommune":"9999"}{}`, []string{"1  bad-json"}},
 		{"member twice", "ndjson", `{"number":"1","number":"1","name":"x","kommune":"9999"}`, []string{"1  bad-json"}},
@@ -64,7 +67,7 @@ func TestIntakeProblems(t *testing.T) {
 		{"missing value", "ndjson", "\n" + `{"number":"1","name":" "}`, []string{"2 name missing-value", "2 kommune missing-value"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			rows, err := readPersons(strings.NewReader(c.body), c.format)
+			rows, err := readPersons(strings.NewReader(c.body), c.format, "2026-11-22")
 			if diff := cmp.Diff(c.want, codesOf(t, err)); diff != "" || rows != nil {
 				t.Errorf("(-want +got)\n%s%v", diff, rows)
 			}
@@ -72,12 +75,53 @@ func TestIntakeProblems(t *testing.T) {
 	}
 }
 
+func TestIntakeSex(t *testing.T) {
+	for want, words := range map[string]string{"K": "K k F f kvinne Kvinne FEMALE 2", "M": "M m mann MANN Male 1", "": "0 9"} {
+		for _, word := range strings.Fields(words) {
+			got, err := readPersons(strings.NewReader("number,name,kommune,sex\n1,x,9999,"+word+"\n"), "csv", "2026-11-22")
+			if err != nil || got[0].Sex != want {
+				t.Errorf("%s: %+v, %v; want %q", word, got, codesOf(t, err), want)
+			}
+		}
+	}
+}
+
+func TestUnitPeriods(t *testing.T) {
+	for _, c := range []struct {
+		name, lines string
+		want        []string
+	}{
+		{"one after the other", "300000118,2020-01-01,2020-12-31 300000207,2021-01-01,", nil},
+		{"the next one ends an open one", "300000207,2021-01-01, 300000118,,", nil},
+		{"the same line twice", "300000118,2020-01-01, 300000118,2020-01-01,", nil},
+		{"the same number throughout", "300000118,2020-01-01,2020-12-31 300000118,2020-06-01,", nil},
+		{"an end inside the next", "300000118,2020-01-01,2021-01-01 300000207,2021-01-01,", []string{"3 from periods-overlap"}},
+		{"the earlier one stands later", "300000207,2021-01-01, 300000118,,2021-06-30", []string{"3 from periods-overlap"}},
+		{"inside a long one", "300000118,2020-01-01,2025-12-31 300000118,2021-01-01,2021-02-01 300000207,2022-01-01,", []string{"4 from periods-overlap"}},
+		{"two from one day", "300000118,2020-01-01, 300000207,2020-01-01,", []string{"3 from periods-overlap"}},
+		{"two ends from one day", "300000118,,2020-01-01 300000118,1900-01-01,2021-01-01", []string{"3 from periods-overlap"}},
+	} {
+		body := "local,name,org_number,from,to\n"
+		for _, l := range strings.Fields(c.lines) {
+			body += "nord,Sone Nord," + l + "\n"
+		}
+		units, err := readUnits(strings.NewReader(body), "csv")
+		if diff := cmp.Diff(c.want, codesOf(t, err)); diff != "" || (err == nil) != (len(units) > 0) {
+			t.Errorf("%s (-want +got)\n%s", c.name, diff)
+		}
+	}
+	// Another unit's number is no contradiction.
+	if _, err := readUnits(strings.NewReader("local,name,org_number,to\na,A,300000118,2021-01-01\nb,B,300000207,2021-01-01\n"), "csv"); err != nil {
+		t.Error(codesOf(t, err))
+	}
+}
+
 func TestIntakeLimits(t *testing.T) {
-	_, err := readPersons(bytes.NewReader(make([]byte, maxFile+1)), "csv")
+	_, err := readPersons(bytes.NewReader(make([]byte, maxFile+1)), "csv", "2026-11-22")
 	if err == nil || problemOf(err).Code != "file-too-large" {
 		t.Errorf("a file over the limit gave %v", err)
 	}
-	_, err = readPersons(strings.NewReader("number,name,kommune\n"+strings.Repeat("1,,9999\n", 2*maxReported)), "csv")
+	_, err = readPersons(strings.NewReader("number,name,kommune\n"+strings.Repeat("1,,9999\n", 2*maxReported)), "csv", "2026-11-22")
 	var lines sync.ImportProblems
 	if !errors.As(err, &lines) || len(lines) != maxReported {
 		t.Errorf("%d problems are reported", len(lines))
@@ -103,7 +147,7 @@ func TestIntakeRoundTrip(t *testing.T) {
 			for i := range want {
 				want[i].Line = i + first
 			}
-			got, err := readPersons(bytes.NewReader(body), "auto")
+			got, err := readPersons(bytes.NewReader(body), "auto", "2026-11-22")
 			if diff := cmp.Diff(want, got); err != nil || diff != "" {
 				rt.Fatalf("%v (-want +got)\n%s\n%s", codesOf(t, err), diff, body)
 			}
@@ -157,7 +201,7 @@ var sixDigits = regexp.MustCompile(`[0-9]{6}`)
 
 // checkIntake holds for any file: all lines or none, and no message repeats a number.
 func checkIntake(t *testing.T, body []byte, format string) {
-	got, err := readPersons(bytes.NewReader(body), format)
+	got, err := readPersons(bytes.NewReader(body), format, "2026-11-22")
 	if (err == nil) != (len(got) > 0) {
 		t.Fatalf("%d persons and the error %v", len(got), err)
 	}

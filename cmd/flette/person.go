@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"time"
 
 	"flette/model"
 	"flette/store"
@@ -60,9 +61,13 @@ type personImportCmd struct{ importFlags }
 func (*personImportCmd) Help() string {
 	return `Adds persons and updates those whose identity number is known, all lines or none. The
 first line of a CSV file names its columns, in any order: number, name, kommune, and where
-they are known birth_date (YYYY-MM-DD), sex, district, unit (local code or id), test (true
-for somebody who does not exist) and former (an earlier number of the same person). The
-separator is ; or , and the file is UTF-8. NDJSON has the same members, one object a line.
+they are known birth_date (YYYY-MM-DD, not after today), sex (K or M, see below), district,
+unit (local code or id), test (true for somebody who does not exist) and former (an earlier
+number of the same person). The separator is ; or , and the file is UTF-8. NDJSON has the same
+members, one object a line; a JSON array is not read.
+
+Sex is kept as K or M. Read as K: K, kvinne, F, female, 2; as M: M, mann, male, 1; as not
+known: 0, 9, empty. Upper and lower case are the same.
 
 A number whose control digits are wrong is taken and shows as a finding: the person needs
 visits whatever the number is. Messages never repeat a number.
@@ -96,7 +101,7 @@ func (c *personImportCmd) Run(ctx context.Context, out *output) error {
 	}
 	defer file.Close()
 	var done sync.Imported
-	persons, err := readPersons(file, c.Format)
+	persons, err := readPersons(file, c.Format, today(time.Now()))
 	if err == nil {
 		done, err = doOp(ctx, c.dataFlags, personImportOp, personImport{c.id(), persons, c.DryRun})
 	}

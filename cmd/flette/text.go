@@ -112,7 +112,7 @@ func (t timeArg) at(end bool) (model.Millis, error) {
 	if at, err := time.Parse(time.RFC3339, string(t)); err == nil {
 		return model.MillisOf(at), nil
 	}
-	oslo, err := time.LoadLocation("Europe/Oslo")
+	oslo, err := norway()
 	if err != nil {
 		return 0, err
 	}
@@ -124,4 +124,15 @@ func (t timeArg) at(end bool) (model.Millis, error) {
 		day = day.AddDate(0, 0, 1)
 	}
 	return model.MillisOf(day), nil
+}
+
+func norway() (*time.Location, error) { return time.LoadLocation("Europe/Oslo") }
+
+// today is the date in Norway, YYYY-MM-DD.
+func today(now time.Time) string {
+	oslo, err := norway()
+	if err != nil {
+		oslo = time.UTC
+	}
+	return now.In(oslo).Format(time.DateOnly)
 }

@@ -24,8 +24,9 @@ func (*unitImportCmd) Help() string {
 	return `Adds organisation units and updates those whose local code is known, all lines or none.
 Columns, in any order: local (the municipality's own code), name, parent (local code of the
 unit above, empty at the top), org_number (empty when it is that of the unit above), from and
-to (dates between which the number holds). A unit may stand on several lines with numbers of
-different times. CSV or NDJSON, as for flette person import.
+to (first and last day on which the number holds). A unit may stand on several lines with
+numbers of different times: one without an end ends where the next begins, one with an end must
+not reach into the next. CSV or NDJSON, as for flette person import.
 
 Example:
 

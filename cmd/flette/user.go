@@ -28,6 +28,10 @@ func (*userTokenCmd) Help() string {
 	return `Prints an access token, and nothing else, for the day when no identity provider answers or
 for a place that has none. Who holds it is that user until it ends; it cannot be taken back.
 
+While it is valid the token logs its user in on a tablet, as often as that is asked. The lease
+that a tablet gets for it may outlive the token: it lasts until 12 hours after the token was
+printed, whatever --valid says.
+
 Example:
 
     flette user token --data /srv/flette --tenant testvik --actor anne --role nurse --name "Anne Test" --valid 8h`
