@@ -220,11 +220,11 @@ func (f fakeExtracts) Run(ctx context.Context, tenant model.TenantID, target str
 	return x, err
 }
 
-func (fakeExtracts) Resend(_ context.Context, _ model.TenantID, sel Selection) ([]byte, error) {
+func (fakeExtracts) Resend(_ context.Context, _ model.TenantID, sel Selection) (Resent, error) {
 	if sel.Extract != "" && sel.Extract != "x-1" {
-		return nil, model.Problemf("kpr-selection", "", "no notification fits the selection")
+		return Resent{}, model.Problemf("kpr-selection", "", "no notification fits the selection")
 	}
-	return []byte("<again/>"), nil
+	return Resent{[]byte("<again/>"), 1, 2}, nil
 }
 
 func (f fakeExtracts) File(ctx context.Context, tenant model.TenantID, id string) ([]byte, error) {

@@ -114,23 +114,24 @@ func selectionOf(id string) (s Selection, ok bool) {
 
 func (c *call) resend(sel Selection) (contract.ExtractView, []byte, error) {
 	view := contract.ExtractView{
-		ID: sel.id(), Format: format, Target: sel.Target, FromSerial: sel.FromSerial, ToSerial: sel.ToSerial,
+		ID: sel.id(), Format: format, Target: sel.Target,
 		Created: model.MillisOf(c.now), Counts: map[string]int{},
 	}
 	if c.s.o.Extracts == nil {
 		return view, nil, fail("not-ready", "This server produces no extracts.")
 	}
-	file, err := c.s.o.Extracts.Resend(c.ctx, c.who.tenant, sel)
+	again, err := c.s.o.Extracts.Resend(c.ctx, c.who.tenant, sel)
 	if err != nil {
 		return view, nil, err
 	}
-	sum := sha256.Sum256(file)
+	sum := sha256.Sum256(again.File)
+	view.FromSerial, view.ToSerial = again.From, again.To
 	view.SHA256 = hex.EncodeToString(sum[:])
 	err = c.view(func(v store.View) error {
 		view.Position = v.Size()
 		return nil
 	})
-	return view, file, err
+	return view, again.File, err
 }
 
 func listExtracts(c *call) (answer, error) {

@@ -35,10 +35,16 @@ type Extracts interface {
 
 	// Resend writes notifications of the ledger again and stores nothing. Any other
 	// *model.Problem means that the selection selects nothing or too much.
-	Resend(ctx context.Context, tenant model.TenantID, sel Selection) ([]byte, error)
+	Resend(ctx context.Context, tenant model.TenantID, sel Selection) (Resent, error)
 
 	// File opens the stored XML of an extract.
 	File(ctx context.Context, tenant model.TenantID, id string) ([]byte, error)
+}
+
+// Resent is what a resend wrote, with the first and the last serial in it.
+type Resent struct {
+	File     []byte
+	From, To int64
 }
 
 // Selection chooses notifications to send again; what is set must hold all together.

@@ -171,6 +171,9 @@ func (h *house) deskRest(t *testing.T, boss *client.API) {
 	}
 	again, err := boss.RunExtract(background, contract.ExtractRequest{Format: format, Target: "test", Resend: &contract.ExtractResend{Extract: x.ID}})
 	must(t, err)
+	if again.FromSerial != 1 || again.ToSerial != 2 {
+		t.Errorf("resent serials %d-%d", again.FromSerial, again.ToSerial)
+	}
 	if file, err = boss.ExtractFile(background, again.ID); err != nil || string(file) != "<again/>" {
 		t.Errorf("resent: %s, %v", file, err)
 	}

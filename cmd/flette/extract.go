@@ -288,6 +288,13 @@ var extractResendOp = op[extractResend, []byte]{name: "extract-resend", reads: t
 	return a.Resend(ctx, in.Tenant, in.Target, in.By, in.Selection)
 }}
 
+// resent is a file that was written again, with the first and the last serial in it.
+type resent struct {
+	From int64  `json:"from"`
+	To   int64  `json:"to"`
+	Path string `json:"path"`
+}
+
 // Run writes the file.
 func (c *extractResendCmd) Run(ctx context.Context, out *output) error {
 	s, err := c.selection()
@@ -306,7 +313,11 @@ func (c *extractResendCmd) Run(ctx context.Context, out *output) error {
 	if err != nil {
 		return problemf("file", "the file was not written: %v", err)
 	}
-	return out.print(c.JSON, map[string]string{"path": path}, func() string { return path })
+	again := resent{Path: path}
+	if again.From, again.To, err = kpr.Serials(file); err != nil {
+		return err
+	}
+	return out.print(c.JSON, again, func() string { return fmt.Sprintf("%s\n  serials %d-%d", path, again.From, again.To) })
 }
 
 type extractPreviewCmd struct {

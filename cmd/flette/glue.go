@@ -25,12 +25,17 @@ func (x apiExtracts) Run(ctx context.Context, t model.TenantID, target string, b
 }
 
 // Resend writes notifications again.
-func (x apiExtracts) Resend(ctx context.Context, t model.TenantID, s api.Selection) ([]byte, error) {
+func (x apiExtracts) Resend(ctx context.Context, t model.TenantID, s api.Selection) (api.Resent, error) {
 	file, err := x.a.Resend(ctx, t, s.Target, "", kpr.Selection{
 		Extract: s.Extract, FromSerial: s.FromSerial, ToSerial: s.ToSerial,
 		FromDate: s.FromDate, ToDate: s.ToDate, Person: s.Person,
 	})
-	return file, extractError(err)
+	if err != nil {
+		return api.Resent{}, extractError(err)
+	}
+	out := api.Resent{File: file}
+	out.From, out.To, err = kpr.Serials(file)
+	return out, err
 }
 
 // File opens the file of a message.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -54,6 +55,10 @@ func TestResend(t *testing.T) {
 	} {
 		if got := serials(c.sel); got != c.want {
 			t.Errorf("%s: serials %s, want %s", c.name, got, c.want)
+		}
+		from, to, err := Serials(resend(c.sel))
+		if err != nil || fmt.Sprint(from) != c.want[:1] || fmt.Sprint(to) != c.want[len(c.want)-1:] {
+			t.Errorf("%s: serials %d-%d, %v; want those of %s", c.name, from, to, err, c.want)
 		}
 		if !bytes.Equal(resend(c.sel), resend(c.sel)) {
 			t.Errorf("%s: not the same bytes twice", c.name)
@@ -113,5 +118,16 @@ func TestNoticeOfAnIdentityWithoutKPRID(t *testing.T) {
 	want := []Notice{{Person: person(1), Code: "id-gives-no-kpr-id", Rule: "R89"}}
 	if diff := cmp.Diff(want, f.Notices); diff != "" || err != nil {
 		t.Errorf("(-want +got)\n%s %v", diff, err)
+	}
+}
+
+func TestSerialsOfNoMessage(t *testing.T) {
+	if from, to, err := Serials([]byte("<a/>")); from != 0 || to != 0 || err != nil {
+		t.Errorf("a message without notifications: %d-%d, %v", from, to, err)
+	}
+	for _, bad := range []string{`<a notifikasjonLopeNr="x"/>`, `<a notifikasjonLopeNr="1"/><`} {
+		if from, to, err := Serials([]byte(bad)); from != 0 || to != 0 || err == nil {
+			t.Errorf("%s: %d-%d, %v", bad, from, to, err)
+		}
 	}
 }
