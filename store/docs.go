@@ -250,6 +250,13 @@ type OpenQuarantine struct {
 	Position int64          `json:"position"`
 }
 
+// Settlement is news for the device of a quarantined entry: what became of it, and where in
+// the journal. The device is told whatever its caseload is by then.
+type Settlement struct {
+	Device   model.DeviceID `json:"device"`
+	Position int64          `json:"position"` // of the release or close
+}
+
 // Finding is a rule that a person's merged record breaks now.
 type Finding struct {
 	Rule     string         `json:"rule"`     // "R49"
@@ -341,6 +348,8 @@ func (QuarantineRef) DocKind() Kind     { return "quarantine-ref" }
 func (d QuarantineRef) DocKey() string  { return d.ID.String() }
 func (OpenQuarantine) DocKind() Kind    { return "open-quarantine" }
 func (d OpenQuarantine) DocKey() string { return d.Device.String() + " " + PositionKey(d.Position) }
+func (Settlement) DocKind() Kind        { return "settlement" }
+func (d Settlement) DocKey() string     { return d.Device.String() + " " + PositionKey(d.Position) }
 func (Finding) DocKind() Kind           { return "finding" }
 
 // DocKey puts a person's findings together.

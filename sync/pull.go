@@ -223,8 +223,20 @@ func (p *puller) changes() error {
 			cut = min(cut, at[len(at)-1]+1)
 		}
 	}
+	settled, err := store.List[store.Settlement](p.v, p.r.Device.String()+" ", p.settledBefore(), room)
+	if err != nil {
+		return err
+	}
+	own := map[int64]bool{}
+	for _, s := range settled {
+		own[s.Position] = true
+		due = append(due, s.Position)
+		if len(own) == room {
+			cut = min(cut, s.Position+1)
+		}
+	}
 	slices.Sort(due)
-	for _, at := range due {
+	for _, at := range slices.Compact(due) {
 		if at >= cut {
 			break
 		}
@@ -232,8 +244,19 @@ func (p *puller) changes() error {
 			p.c.position, p.more = at, true
 			return nil
 		}
-		if err := p.entry(at); err != nil {
+		l, err := p.v.Entry(at)
+		if err != nil {
 			return err
+		}
+		if own[at] {
+			if err := p.settlement(l); err != nil {
+				return err
+			}
+		}
+		if slices.Contains(persons, l.Person) {
+			if err := p.entry(l); err != nil {
+				return err
+			}
 		}
 	}
 	p.c.position = cut
@@ -242,26 +265,17 @@ func (p *puller) changes() error {
 }
 
 // entry sends what one log entry changed and no later one has changed again.
-func (p *puller) entry(at int64) error {
-	l, err := p.v.Entry(at)
-	if err != nil {
-		return err
-	}
+func (p *puller) entry(l *store.LogEntry) error {
+	at := l.Position
 	if l.Outcome == store.Quarantined {
 		return nil // its device was told; the others know nothing of it
 	}
-	if l.Act == model.ActRelease || l.Act == model.ActClose || l.Act == model.ActDecide {
+	if l.Act == model.ActDecide {
 		own, err := model.DecodeEntry(l.Payload)
 		if err != nil {
 			return err
 		}
-		if l.Act == model.ActDecide {
-			p.items = append(p.items, PullItem{Position: at, Person: l.Person, Decision: own, Entry: l.ID})
-		} else {
-			p.items = append(p.items, PullItem{Position: at, Person: l.Person, Settled: &Settled{
-				Entry: *own.Changes[0].Target, Act: l.Act, Reason: own.Reason,
-			}})
-		}
+		p.items = append(p.items, PullItem{Position: at, Person: l.Person, Decision: own, Entry: l.ID})
 	}
 	en, _, _, err := Effective(p.v, l)
 	if err != nil || en == nil {
@@ -278,6 +292,27 @@ func (p *puller) entry(at int64) error {
 		}
 	}
 	return nil
+}
+
+// settlement tells what became of a quarantined entry of this device, whoever has the person
+// by now.
+func (p *puller) settlement(l *store.LogEntry) error {
+	en, err := model.DecodeEntry(l.Payload)
+	if err != nil {
+		return err
+	}
+	p.items = append(p.items, PullItem{Position: l.Position, Person: l.Person, Settled: &Settled{
+		Entry: *en.Changes[0].Target, Act: l.Act, Reason: en.Reason,
+	}})
+	return nil
+}
+
+// settledBefore is the key after which settlements are news.
+func (p *puller) settledBefore() string {
+	if p.c.position == 0 {
+		return ""
+	}
+	return store.Settlement{Device: p.r.Device, Position: p.c.position - 1}.DocKey()
 }
 
 // notifier wakes long polls after a commit. A wake-up may be spurious.

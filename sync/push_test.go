@@ -412,3 +412,28 @@ func TestTimeRegistrationAndServiceUnits(t *testing.T) {
 		t.Fatalf("problem %+v", res[0].Problem)
 	}
 }
+
+// What became of a quarantined entry reaches the device that signed it, also when the person
+// is not, or no longer, in its user's caseload.
+func TestSettlementReachesTheDevice(t *testing.T) {
+	w := newWorld(t, 1)
+	a, b := w.tablet("anne", model.RoleNurse), w.nurse("berit")
+	a.pull(10)
+	b.pull(10)
+	e := a.score(w.persons[0], memory, 2)
+	want(t, a.push(e), "quarantined out-of-scope")
+	if _, err := w.e.Settle(t.Context(), w.tenant, e.id, model.ActRelease, "sonja", model.Roles(model.RoleSupervisor), model.Reason{Code: "was-there"}); err != nil {
+		t.Fatal(err)
+	}
+	items := a.pull(1)
+	if len(items) != 1 || items[0].Settled == nil || items[0].Settled.Entry != e.id || items[0].Settled.Reason.Code != "was-there" {
+		t.Fatalf("anne's tablet got %+v", items)
+	}
+	if again := a.pull(10); len(again) != 0 {
+		t.Fatalf("told twice: %+v", again)
+	}
+	items = b.pull(10)
+	if len(items) != 1 || items[0].Unit == nil || shown(t, items[0].Unit) != `{"score":2}` {
+		t.Fatalf("berit's tablet got %+v", items)
+	}
+}

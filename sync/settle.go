@@ -86,6 +86,9 @@ func (b *batch) settleItem(item *store.QuarantineItem, by *store.LogEntry) error
 	if err := store.Put(b.tx, *item); err != nil {
 		return err
 	}
+	if err := store.Put(b.tx, store.Settlement{Device: item.Device, Position: by.Position}); err != nil {
+		return err
+	}
 	return store.Delete(b.tx, store.OpenQuarantine{Device: item.Device, Position: item.Position})
 }
 
