@@ -184,6 +184,11 @@ func TestProofs(t *testing.T) {
 		w.refused("lease-not-bound", req)
 
 		req = make()
+		req.Header.Add("Authorization", "DPoP "+d.lease.Token)
+		if status, code := w.status(req); status != 401 || code == "invalid-header" {
+			t.Errorf("%s: two Authorization headers: %d %s", ex.path, status, code)
+		}
+		req = make()
 		req.Header.Set("Authorization", "DPoP "+d.lease.Token+"x")
 		w.refused(lease, req)
 		req = make()

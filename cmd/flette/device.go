@@ -31,7 +31,7 @@ type deviceInviteCmd struct {
 // Help is shown by --help.
 func (*deviceInviteCmd) Help() string {
 	return `Makes a code with which one tablet can enrol once, within ten minutes, and shows it as a QR
-code for the tablet's camera. After the enrolment compare the fingerprint that the tablet
+code for the tablet's camera; the QR says URL#tenant=TENANT&code=CODE. After the enrolment compare the fingerprint that the tablet
 shows with the one of flette device list.
 
 Example:
