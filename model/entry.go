@@ -204,25 +204,9 @@ func checkShape(b []byte) *Problem {
 const maxSafeInt = 1<<53 - 1
 
 func (e *Entry) check() *Problem {
-	if _, err := ParseTenantID(string(e.Tenant)); err != nil {
-		return Problemf("invalid-payload", "/tenant", "%s", err)
-	}
-	if e.Device.IsZero() {
-		return Problemf("invalid-payload", "/device", "device is required")
-	}
-	if e.Seq < 1 || e.Seq > maxSafeInt {
-		return Problemf("invalid-payload", "/seq", "seq counts from 1")
-	}
-	if e.Prev == "" && e.Seq != 1 || e.Prev != "" && e.Seq == 1 {
-		return Problemf("invalid-payload", "/prev", "prev is empty for seq 1 and the id of seq-1 otherwise")
-	}
-	if e.Prev != "" {
-		if _, err := ParseEntryID(e.Prev); err != nil {
-			return Problemf("invalid-payload", "/prev", "%s", err)
-		}
-	}
-	if _, err := ParseActorID(string(e.Actor)); err != nil {
-		return Problemf("invalid-payload", "/actor", "%s", err)
+	f := e.Frame()
+	if p := f.check(); p != nil {
+		return p
 	}
 	if len(e.Lease) > 200 || e.Lease == absent {
 		return Problemf("invalid-payload", "/lease", "lease is required, at most 200 bytes")
@@ -235,9 +219,6 @@ func (e *Entry) check() *Problem {
 	}
 	if e.Wall == math.MinInt64 {
 		return Problemf("invalid-payload", "/wall", "wall is required")
-	}
-	if e.Person.IsZero() {
-		return Problemf("invalid-payload", "/person", "person is required")
 	}
 	if e.Visit != "" && !canonicalUUID(e.Visit) {
 		return Problemf("invalid-payload", "/visit", "visit must be a lower-case UUID")

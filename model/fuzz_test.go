@@ -63,6 +63,35 @@ func FuzzDecodeEntry(f *testing.F) {
 	})
 }
 
+// What DecodeEntry takes has the same frame for DecodeFrame, and a frame stands every check.
+func FuzzDecodeFrame(f *testing.F) {
+	for _, p := range []string{
+		payload(), payload(`"v":99`, `"colour":1.5`), payload(`"seq":2`, `"prev":"`+idA.String()+`"`, `"act":"correct"`),
+		payload(`"prev":null`), payload(`"seq":1e0`), payload(`"person"`), string(visit(3)), `null`, `{"seq":1`,
+	} {
+		f.Add([]byte(p))
+	}
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		frame, ok := DecodeFrame(payload)
+		if !ok && frame != (Frame{}) {
+			t.Fatalf("refused, yet %+v", frame)
+		}
+		if e, err := DecodeEntry(payload); err == nil && (!ok || frame != e.Frame()) {
+			t.Fatalf("%s: frame %+v, %v", payload, frame, ok)
+		}
+		if !ok {
+			return
+		}
+		again, err := json.Marshal(frame)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if back, ok := DecodeFrame(again); !ok || back != frame {
+			t.Fatalf("%+v written as %s", frame, again)
+		}
+	})
+}
+
 // sameSpelling rewrites the values, which are kept as they were signed.
 func sameSpelling(t *testing.T, e *Entry) *Entry {
 	t.Helper()

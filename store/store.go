@@ -168,9 +168,9 @@ func (o Outcome) String() string {
 type LogEntry struct {
 	Position  int64
 	ID        model.EntryID
-	Person    model.PersonID // zero when the payload is not readable
+	Person    model.PersonID // zero when the payload's frame is not readable
 	Device    model.DeviceID
-	Seq       int64 // 0 when the payload is not readable
+	Seq       int64 // 0 when the payload's frame is not readable, or names another device
 	Actor     model.ActorID
 	Act       model.Act
 	Outcome   Outcome

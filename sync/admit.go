@@ -39,6 +39,7 @@ var releasable = map[string]bool{
 type candidate struct {
 	jws     *model.JWS
 	entry   *model.Entry // nil when the payload is not readable
+	placed  *model.Frame // of a payload that is not readable; nil when that is not either
 	device  store.Device
 	lease   model.Lease
 	leaseOK bool
@@ -57,13 +58,34 @@ func (c *candidate) quarantine(p *model.Problem) {
 
 func (c *candidate) onlyExpired() bool { return c.problem != nil && c.problem.Code == CodeLeaseExpired }
 
-// seq is the entry's place in the chain of the device that signed it, 0 for none: the
-// payload is not readable, or names another device.
-func (c *candidate) seq() int64 {
-	if c.entry == nil || c.entry.Device != c.jws.Device {
+// frame is what places the entry; nil when it cannot be read.
+func (c *candidate) frame() *model.Frame {
+	if c.entry == nil {
+		return c.placed
+	}
+	f := c.entry.Frame()
+	return &f
+}
+
+// seq is the entry's place in the chain of the device that signed it, 0 for none: its frame
+// is not readable, or names another device.
+func (c *candidate) seq() int64 { return seqOf(c.frame(), c.jws.Device) }
+
+func seqOf(f *model.Frame, device model.DeviceID) int64 {
+	if f == nil || f.Device != device {
 		return 0
 	}
-	return c.entry.Seq
+	return f.Seq
+}
+
+// placeOf is the frame of a payload that cannot be decoded. It counts only when it names the
+// tenant and the device that signed; nil otherwise.
+func placeOf(payload []byte, tenant model.TenantID, device model.DeviceID) *model.Frame {
+	f, ok := model.DecodeFrame(payload)
+	if !ok || f.Tenant != tenant || f.Device != device {
+		return nil
+	}
+	return &f
 }
 
 // attribute splits the entries and finds the device that each one names. Candidates come
@@ -137,7 +159,7 @@ func (e *Engine) judge(ts *tenantState, tenant model.TenantID, c *candidate, rec
 	}
 	c.entry, err = model.DecodeEntry(c.jws.Payload)
 	if err != nil {
-		c.entry = nil
+		c.entry, c.placed = nil, placeOf(c.jws.Payload, tenant, c.jws.Device)
 		c.stamp = conflict.Interval(conflict.Claim{Clock: model.ClockNone, ReceivedAt: received, Wall: received})
 		c.quarantine(asProblem(err))
 		return

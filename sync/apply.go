@@ -9,16 +9,25 @@ import (
 	"flette/store"
 )
 
-// apply puts the candidate into the log: merged, or in quarantine. Its whole effect is
-// computed before anything is written (S4).
-func (b *batch) apply(c *candidate, res *Result) error {
+// filed is the candidate's log entry before it is judged; verify compares with it.
+func (c *candidate) filed() *store.LogEntry {
 	l := &store.LogEntry{
 		ID: c.jws.ID, Device: c.jws.Device, Seq: c.seq(), Stamp: c.stamp, Outcome: store.Applied,
 		Header: c.jws.Header, Payload: c.jws.Payload, Signature: c.jws.Signature,
 	}
-	if c.entry != nil {
-		l.Person, l.Actor, l.Act = c.entry.Person, c.entry.Actor, c.entry.Act
+	if f := c.frame(); f != nil {
+		l.Person, l.Actor = f.Person, f.Actor
 	}
+	if c.entry != nil {
+		l.Act = c.entry.Act
+	}
+	return l
+}
+
+// apply puts the candidate into the log: merged, or in quarantine. Its whole effect is
+// computed before anything is written (S4).
+func (b *batch) apply(c *candidate, res *Result) error {
+	l := c.filed()
 	var eff *effect
 	if c.problem == nil {
 		var err error

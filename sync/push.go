@@ -78,8 +78,8 @@ func (e *Engine) Push(ctx context.Context, r PushRequest) (*PushResult, error) {
 	e.each(cs, func(c *candidate) { e.judge(ts, r.Tenant, c, received) })
 	persons := make([]model.PersonID, 0, 8)
 	for _, c := range cs {
-		if c.entry != nil && !slices.Contains(persons, c.entry.Person) {
-			persons = append(persons, c.entry.Person)
+		if f := c.frame(); f != nil && !slices.Contains(persons, f.Person) {
+			persons = append(persons, f.Person)
 		}
 	}
 	commit, err := e.st.Update(ctx, r.Tenant, persons, func(tx store.Tx) error {
@@ -135,10 +135,12 @@ func (b *batch) take(c *candidate, res *Result) error {
 	if known || err != nil {
 		return err
 	}
-	if c.entry != nil {
+	if c.frame() != nil {
 		if err := b.chain(c); err != nil {
 			return err
 		}
+	}
+	if c.entry != nil {
 		if c.problem == nil || c.onlyExpired() {
 			p, err := b.scope(c)
 			if err != nil {
@@ -177,6 +179,9 @@ func (b *batch) duplicate(c *candidate, res *Result) (bool, error) {
 		res.Problem = &model.Problem{Code: item.Code, Pointer: item.Pointer, Detail: item.Detail, Rule: item.Rule}
 		return true, nil
 	}
+	if c.entry == nil {
+		return true, nil // a newer server could read it; this one cannot
+	}
 	for i := range c.entry.Changes {
 		u := c.entry.Changes[i].Unit
 		s, err := b.tx.Unit(l.Person, u)
@@ -204,8 +209,8 @@ func (b *batch) chain(c *candidate) error {
 		}
 		b.chains[c.jws.Device] = ch
 	}
-	seq := c.entry.Seq
-	if c.entry.Device != c.jws.Device {
+	seq := c.seq()
+	if seq == 0 {
 		return nil // its seq belongs to no chain of ours
 	}
 	if seq <= ch.Last && !inGap(ch.Missing, seq) {
@@ -227,7 +232,7 @@ func (b *batch) chain(c *candidate) error {
 
 // link checks prev against what we hold and notes gaps.
 func (b *batch) link(c *candidate, ch *store.Chain) error {
-	return linkChain(ch, c.entry.Seq, c.jws.ID, c.entry.Prev, func(seq int64) (model.EntryID, bool, error) {
+	return linkChain(ch, c.seq(), c.jws.ID, c.frame().Prev, func(seq int64) (model.EntryID, bool, error) {
 		found, err := b.tx.DeviceEntries(c.jws.Device, seq)
 		if err != nil || len(found) == 0 {
 			return model.EntryID{}, false, err

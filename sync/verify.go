@@ -164,12 +164,16 @@ func (w *verifier) entry(p int64, l *store.LogEntry) error {
 		return err
 	}
 	en, err := model.DecodeEntry(l.Payload)
-	if err == nil {
-		if en.Person != l.Person || en.Actor != l.Actor || en.Act != l.Act || en.Seq != l.Seq && l.Seq != 0 {
-			w.r.add("position %d: person, actor, act or seq are not those that were signed", p)
+	signed := &candidate{jws: j, entry: en}
+	if err != nil {
+		signed.placed = placeOf(l.Payload, w.r.Tenant, l.Device)
+		if l.Outcome != store.Quarantined {
+			w.r.add("position %d: an entry that cannot be read is marked %s", p, l.Outcome)
 		}
-	} else if l.Outcome != store.Quarantined {
-		w.r.add("position %d: an entry that cannot be read is marked %s", p, l.Outcome)
+	}
+	want := signed.filed()
+	if l.Person != want.Person || l.Actor != want.Actor || l.Act != want.Act || l.Seq != want.Seq {
+		w.r.add("position %d: person, actor, act or seq are not those that were signed", p)
 	}
 	if l.Person.IsZero() {
 		w.leadsHere(l)
@@ -185,14 +189,16 @@ func (w *verifier) entry(p int64, l *store.LogEntry) error {
 		if err != nil || !slices.Contains(found, store.DeviceEntry{Position: p, ID: l.ID}) {
 			w.r.add("position %d: the index by device does not lead here", p)
 		}
-		w.chain(l, en)
+		if f := signed.frame(); f != nil {
+			w.chain(l, f.Prev)
+		}
 	}
 	if l.Outcome == store.Quarantined {
 		w.held = append(w.held, heldEntry{p, store.QuarantineItem{
 			Position: p, ID: l.ID, Person: l.Person, Device: l.Device, Actor: l.Actor,
 			Code: l.Code, State: StateOpen, Received: l.Stamp.Hi,
 		}})
-	} else if l.Act == model.ActRelease || l.Act == model.ActClose {
+	} else if en != nil && (en.Act == model.ActRelease || en.Act == model.ActClose) {
 		w.settled[*en.Changes[0].Target] = *l
 	}
 	return nil
@@ -256,7 +262,7 @@ type replayChain struct {
 	ids map[int64]model.EntryID
 }
 
-func (w *verifier) chain(l *store.LogEntry, en *model.Entry) {
+func (w *verifier) chain(l *store.LogEntry, prev string) {
 	c := w.chains[l.Device]
 	if c == nil {
 		c = &replayChain{ids: map[int64]model.EntryID{}}
@@ -266,7 +272,7 @@ func (w *verifier) chain(l *store.LogEntry, en *model.Entry) {
 		c.Forked = true
 		return
 	}
-	_ = linkChain(&c.Chain, l.Seq, l.ID, en.Prev, func(seq int64) (model.EntryID, bool, error) {
+	_ = linkChain(&c.Chain, l.Seq, l.ID, prev, func(seq int64) (model.EntryID, bool, error) {
 		id, ok := c.ids[seq]
 		return id, ok, nil // never an error, so linkChain gives none
 	})
