@@ -52,6 +52,7 @@ func drawNodes(t *rapid.T, p model.Policy, most int) []Node {
 		n := Node{
 			ID: idOf(fmt.Sprintf("n%02d", i)), Act: rapid.SampledFrom(acts).Draw(t, "act"),
 			Device: model.DeviceID{15: byte(who)}, Seq: int64(i), Stamp: drawStamp(t),
+			Bound: rapid.Bool().Draw(t, "bound"),
 		}
 		if i == 0 || calm && !n.Act.Sets() {
 			n.Act = model.ActRegister
@@ -178,7 +179,7 @@ func plainMerge(nodes []Node) plain {
 	for i := len(nodes) - 1; i >= 0; i-- {
 		m.effective[i] = true
 		for j := i + 1; j < len(nodes); j++ {
-			void := nodes[j].Act == model.ActVoid && nodes[i].Act != model.ActVoid
+			void := nodes[j].Act == model.ActVoid && nodes[i].Act != model.ActVoid && !(nodes[j].Bound && nodes[i].Act == model.ActDecide)
 			back := nodes[j].Act == model.ActReinstate && nodes[i].Act == model.ActVoid
 			if m.effective[j] && nodes[j].Target == nodes[i].ID && (void || back) {
 				m.effective[i] = false
@@ -200,7 +201,8 @@ func plainMerge(nodes []Node) plain {
 			}
 			seen := false
 			for v := range nodes {
-				if nodes[v].Act == model.ActVoid && m.effective[v] && nodes[v].Target == id && saw[v][h] {
+				powerless := nodes[v].Bound && nodes[x].Act == model.ActDecide
+				if nodes[v].Act == model.ActVoid && m.effective[v] && nodes[v].Target == id && saw[v][h] && !powerless {
 					seen = true
 				}
 			}

@@ -19,6 +19,7 @@ type Node struct {
 	Value    []byte          // set-acts: raw JSON as signed; shared with the head, never changed
 	Over     []model.EntryID // heads that the author saw
 	Target   model.EntryID   // void and reinstate: what they name
+	Bound    bool            // by decisions: the author may not decide, so not void a decision either
 }
 
 func (n *Node) head() model.Head {
@@ -90,12 +91,13 @@ func earlier(a, b *Node) bool {
 
 func compareIDs(a, b model.EntryID) int { return bytes.Compare(a[:], b[:]) }
 
-// undoes reports whether a void or reinstate takes the effect of another act away.
-func undoes(by, of model.Act) bool {
-	if by == model.ActVoid {
-		return of.Sets() || of == model.ActReinstate
+// undoes reports whether a void or reinstate takes the effect of another entry away. A
+// decision yields to a void by somebody who may decide.
+func undoes(by, of *Node) bool {
+	if by.Act == model.ActVoid {
+		return of.Act.Sets() && !(of.Act == model.ActDecide && by.Bound) || of.Act == model.ActReinstate
 	}
-	return of == model.ActVoid
+	return of.Act == model.ActVoid
 }
 
 // findEffective settles voids and reinstates from the end of their chains: what nothing
@@ -106,7 +108,7 @@ func (g *graph) findEffective() {
 	verdict := make([]byte, len(g.nodes))
 	pending := make([]int32, len(g.nodes)) // undoing nodes whose verdict is open
 	hits := func(i int32) int32 {
-		if t := g.target[i]; t >= 0 && undoes(g.nodes[i].Act, g.nodes[t].Act) {
+		if t := g.target[i]; t >= 0 && undoes(&g.nodes[i], &g.nodes[t]) {
 			return t
 		}
 		return -1
@@ -219,7 +221,7 @@ func (g *graph) overVoid(heads []int32) []bool {
 func (g *graph) voids() map[int32][]int32 {
 	voids := map[int32][]int32{}
 	for i := range g.nodes {
-		if t := g.target[i]; t >= 0 && g.nodes[i].Act == model.ActVoid && g.effective[i] {
+		if t := g.target[i]; t >= 0 && g.nodes[i].Act == model.ActVoid && g.effective[i] && undoes(&g.nodes[i], &g.nodes[t]) {
 			voids[t] = append(voids[t], int32(i))
 		}
 	}

@@ -46,7 +46,7 @@ func drawLogEntry(t *rapid.T) *LogEntry {
 	e := &LogEntry{
 		Position: int64s.Draw(t, "position"), Seq: int64s.Draw(t, "seq"),
 		Actor: model.ActorID(rapid.String().Draw(t, "actor")), Act: drawAct(t),
-		Outcome: Outcome(rapid.Byte().Draw(t, "outcome")), Code: rapid.String().Draw(t, "code"), Stamp: drawStamp(t),
+		Roles: model.Roles(rapid.Byte().Draw(t, "roles")), Outcome: Outcome(rapid.Byte().Draw(t, "outcome")), Code: rapid.String().Draw(t, "code"), Stamp: drawStamp(t),
 		Header: drawBytes(t, "header"), Payload: drawBytes(t, "payload"), Signature: drawBytes(t, "signature"),
 	}
 	drawFixed(t, e.ID[:])

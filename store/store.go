@@ -172,6 +172,7 @@ type LogEntry struct {
 	Device    model.DeviceID
 	Seq       int64 // 0 when the payload's frame is not readable, or names another device
 	Actor     model.ActorID
+	Roles     model.Roles // of the lease it was signed under, 0 when that is not ours
 	Act       model.Act
 	Outcome   Outcome
 	Code      string // quarantine code, "" otherwise

@@ -21,6 +21,9 @@ func (c *candidate) filed() *store.LogEntry {
 	if c.entry != nil {
 		l.Act = c.entry.Act
 	}
+	if c.leaseOK {
+		l.Roles = c.lease.Roles
+	}
 	return l
 }
 
@@ -91,12 +94,13 @@ func (b *batch) effectOf(c *candidate, l *store.LogEntry) (*effect, error) {
 	case model.ActRelease, model.ActClose:
 		return b.settleEffect(c, l)
 	}
-	return b.merge(l.Person, c.entry, c.jws.ID, c.stamp, b.tx.Size())
+	return b.merge(l.Person, c.entry, l)
 }
 
-// merge computes the new state of every unit of an entry that takes effect at a position.
-func (b *batch) merge(person model.PersonID, en *model.Entry, id model.EntryID, stamp model.Stamp, at int64) (*effect, error) {
-	eff := &effect{sets: id}
+// merge computes the new state of every unit of an entry that takes effect at the next
+// position; held is the entry as it was filed.
+func (b *batch) merge(person model.PersonID, en *model.Entry, held *store.LogEntry) (*effect, error) {
+	eff := &effect{sets: held.ID}
 	for i := range en.Changes {
 		ch := &en.Changes[i]
 		before, err := b.tx.Unit(person, ch.Unit)
@@ -108,7 +112,7 @@ func (b *batch) merge(person model.PersonID, en *model.Entry, id model.EntryID, 
 		if before != nil {
 			state, prev = *before, before.Position
 		}
-		n := nodeOf(en, i, id, stamp, at)
+		n := nodeOf(en, i, held, b.tx.Size())
 		after, err := conflict.Apply(state, n, b.e.o.Catalogue.Policy(ch.Unit),
 			func(id model.EntryID) bool { return setsUnit(b.tx, person, id, ch.Unit) },
 			func() ([]conflict.Node, error) { return History(b.tx, person, ch.Unit, prev) })
@@ -122,11 +126,11 @@ func (b *batch) merge(person model.PersonID, en *model.Entry, id model.EntryID, 
 	return eff, nil
 }
 
-func nodeOf(en *model.Entry, i int, id model.EntryID, stamp model.Stamp, at int64) conflict.Node {
+func nodeOf(en *model.Entry, i int, held *store.LogEntry, at int64) conflict.Node {
 	ch := &en.Changes[i]
 	n := conflict.Node{
-		ID: id, Position: at, Act: en.Act, Actor: en.Actor, Device: en.Device, Seq: en.Seq,
-		Stamp: stamp, Value: ch.Value, Over: ch.Over,
+		ID: held.ID, Position: at, Act: en.Act, Actor: en.Actor, Device: en.Device, Seq: en.Seq,
+		Stamp: held.Stamp, Value: ch.Value, Over: ch.Over, Bound: !mayAct(held.Roles, model.ActDecide),
 	}
 	if ch.Target != nil {
 		n.Target = *ch.Target
@@ -167,7 +171,7 @@ func History(v store.View, person model.PersonID, unit model.Unit, from int64) (
 		if err != nil {
 			return nil, err
 		}
-		en, id, stamp, err := Effective(v, l)
+		en, held, err := Effective(v, l)
 		if err != nil {
 			return nil, err
 		}
@@ -179,7 +183,7 @@ func History(v store.View, person model.PersonID, unit model.Unit, from int64) (
 			if l.UnitPrev[i] >= at {
 				return nil, fmt.Errorf("%w: unit chain does not go back at position %d", store.ErrCorrupt, at)
 			}
-			out = append(out, nodeOf(en, i, id, stamp, at))
+			out = append(out, nodeOf(en, i, held, at))
 			at, found = l.UnitPrev[i], true
 			break
 		}
@@ -191,31 +195,32 @@ func History(v store.View, person model.PersonID, unit model.Unit, from int64) (
 }
 
 // Effective returns the entry whose changes took effect at a log position: the entry itself,
-// or the one that a release let through. nil when the position changed no unit.
-func Effective(v store.View, l *store.LogEntry) (*model.Entry, model.EntryID, model.Stamp, error) {
+// or the one that a release let through, with the log entry under which it was filed. nil
+// when the position changed no unit.
+func Effective(v store.View, l *store.LogEntry) (*model.Entry, *store.LogEntry, error) {
 	if l.Outcome == store.Quarantined || l.Act == model.ActClose {
-		return nil, l.ID, l.Stamp, nil
+		return nil, l, nil
 	}
 	en, err := model.DecodeEntry(l.Payload)
 	if err != nil {
-		return nil, l.ID, l.Stamp, fmt.Errorf("%w: payload at position %d", store.ErrCorrupt, l.Position)
+		return nil, l, fmt.Errorf("%w: payload at position %d", store.ErrCorrupt, l.Position)
 	}
 	if l.Act != model.ActRelease {
-		return en, l.ID, l.Stamp, nil
+		return en, l, nil
 	}
 	at, err := v.EntryPosition(l.Person, *en.Changes[0].Target)
 	if err != nil {
-		return nil, l.ID, l.Stamp, err
+		return nil, l, err
 	}
 	target, err := v.Entry(at)
 	if err != nil {
-		return nil, l.ID, l.Stamp, err
+		return nil, l, err
 	}
 	en, err = model.DecodeEntry(target.Payload)
 	if err != nil {
-		return nil, l.ID, l.Stamp, fmt.Errorf("%w: payload at position %d", store.ErrCorrupt, at)
+		return nil, l, fmt.Errorf("%w: payload at position %d", store.ErrCorrupt, at)
 	}
-	return en, target.ID, target.Stamp, nil
+	return en, target, nil
 }
 
 func isHead(s *model.UnitState, id model.EntryID) bool {

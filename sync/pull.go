@@ -277,7 +277,7 @@ func (p *puller) entry(l *store.LogEntry) error {
 		}
 		p.items = append(p.items, PullItem{Position: at, Person: l.Person, Decision: own, Entry: l.ID})
 	}
-	en, _, _, err := Effective(p.v, l)
+	en, _, err := Effective(p.v, l)
 	if err != nil || en == nil {
 		return err
 	}

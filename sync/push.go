@@ -2,6 +2,7 @@ package sync
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"flette/conflict"
@@ -94,12 +95,7 @@ func (e *Engine) Push(ctx context.Context, r PushRequest) (*PushResult, error) {
 		if err := b.finish(); err != nil {
 			return err
 		}
-		if r.Diary != nil {
-			d := *r.Diary
-			d.Device, d.Actor, d.At = r.Device, r.Actor, received
-			return store.Put(tx, d)
-		}
-		return nil
+		return keepDiary(tx, r, received)
 	})
 	if err != nil {
 		return nil, err
@@ -108,6 +104,23 @@ func (e *Engine) Push(ctx context.Context, r PushRequest) (*PushResult, error) {
 	ts.issued.add(string(commit.Checkpoint))
 	ts.news.tell()
 	return out, nil
+}
+
+// keepDiary notes the contact, and what the tablet said of itself: without a word from it,
+// what it said last stands.
+func keepDiary(tx store.Tx, r PushRequest, received model.Millis) error {
+	if r.Device.IsZero() {
+		return nil
+	}
+	d, err := store.Get[store.Diary](tx, r.Device.String())
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	if r.Diary != nil {
+		d = *r.Diary
+	}
+	d.Device, d.Actor, d.At = r.Device, r.Actor, received
+	return store.Put(tx, d)
 }
 
 // batch is the work of one update.

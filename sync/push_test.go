@@ -437,3 +437,67 @@ func TestSettlementReachesTheDevice(t *testing.T) {
 		t.Fatalf("berit's tablet got %+v", items)
 	}
 }
+
+// A void of a decision undoes it, so it takes the right to decide; by a nurse it is kept and
+// changes nothing, whichever of the two arrives first.
+func TestOnlyASupervisorVoidsADecision(t *testing.T) {
+	for _, voidFirst := range []bool{false, true} {
+		w := newWorld(t, 1)
+		a := w.nurse("anne")
+		s := w.tablet("sonja", model.RoleSupervisor)
+		p := w.persons[0]
+		reason := func(e *model.Entry) { e.Reason = &model.Reason{Code: "seen-again"} }
+		one := a.score(p, memory, 1)
+		decide := s.entry(p, model.ActDecide, []model.Change{scoreChange(memory, 3, one.id)}, reason)
+		void := func(tb *tablet) signed {
+			return tb.entry(p, model.ActVoid, []model.Change{{Unit: memory, Target: &decide.id}}, reason)
+		}
+		a.push(one)
+		if voidFirst {
+			want(t, a.push(void(a)), "applied")
+			want(t, s.push(decide), "applied")
+		} else {
+			want(t, s.push(decide), "applied")
+			want(t, a.push(void(a)), "applied")
+		}
+		if got := shown(t, w.unit(p, memory)); got != `{"score":3}` {
+			t.Fatalf("void first %v: shown %s", voidFirst, got)
+		}
+		want(t, s.push(void(s)), "applied")
+		if got := shown(t, w.unit(p, memory)); got != `{"score":1}` {
+			t.Fatalf("shown %s", got)
+		}
+	}
+}
+
+func TestEveryPushIsAContact(t *testing.T) {
+	w := newWorld(t, 1)
+	a := w.nurse("anne")
+	contact := func() store.Diary {
+		t.Helper()
+		list, err := w.e.Devices(t.Context(), w.tenant, "", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range list {
+			if d.ID == a.id && d.Diary != nil {
+				return *d.Diary
+			}
+		}
+		t.Fatal("no contact is known")
+		return store.Diary{}
+	}
+	a.push(a.score(w.persons[0], memory, 2))
+	if d := contact(); d.At != w.now || d.Actor != "anne" {
+		t.Fatalf("diary %+v", d)
+	}
+	w.now += hour
+	if _, err := w.e.Push(t.Context(), sync.PushRequest{Tenant: w.tenant, Device: a.id, Actor: "anne", Diary: &store.Diary{Outbox: 3}}); err != nil {
+		t.Fatal(err)
+	}
+	w.now += hour
+	a.push()
+	if d := contact(); d.At != w.now || d.Outbox != 3 {
+		t.Fatalf("diary %+v", d)
+	}
+}

@@ -32,13 +32,13 @@ func (e *Engine) UnitsAsOf(v store.View, person model.PersonID, size int64) ([]*
 func nodesByUnit(v store.View, person model.PersonID, size int64) (map[model.Unit][]conflict.Node, error) {
 	nodes := map[model.Unit][]conflict.Node{}
 	err := EachEntry(v, person, size, func(l *store.LogEntry) error {
-		en, id, stamp, err := Effective(v, l)
+		en, held, err := Effective(v, l)
 		if err != nil || en == nil {
 			return err
 		}
 		for i := range en.Changes {
 			u := en.Changes[i].Unit
-			nodes[u] = append(nodes[u], nodeOf(en, i, id, stamp, l.Position))
+			nodes[u] = append(nodes[u], nodeOf(en, i, held, l.Position))
 		}
 		return nil
 	})

@@ -69,7 +69,7 @@ func (b *batch) settleEffect(c *candidate, l *store.LogEntry) (*effect, error) {
 	} else if err != nil {
 		return nil, err
 	}
-	merged, err := b.merge(en.Person, en, held.ID, held.Stamp, b.tx.Size())
+	merged, err := b.merge(en.Person, en, held)
 	if err != nil {
 		return nil, err
 	}

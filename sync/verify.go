@@ -171,7 +171,14 @@ func (w *verifier) entry(p int64, l *store.LogEntry) error {
 			w.r.add("position %d: an entry that cannot be read is marked %s", p, l.Outcome)
 		}
 	}
+	if en != nil {
+		signed.lease, err = parseLease(w.r.Tenant, w.ts.keys, l.Device, en.Actor, en.Lease)
+		signed.leaseOK = err == nil
+	}
 	want := signed.filed()
+	if l.Roles != want.Roles {
+		w.r.add("position %d: the roles are not those of the lease that was signed", p)
+	}
 	if l.Person != want.Person || l.Actor != want.Actor || l.Act != want.Act || l.Seq != want.Seq {
 		w.r.add("position %d: person, actor, act or seq are not those that were signed", p)
 	}
@@ -342,7 +349,7 @@ func (w *verifier) person(p model.PersonID) error {
 	named := map[model.Unit]map[model.EntryID]bool{}
 	err := EachEntry(w.v, p, w.v.Size(), func(l *store.LogEntry) error {
 		w.leadsHere(l)
-		en, id, stamp, err := Effective(w.v, l)
+		en, held, err := Effective(w.v, l)
 		if err != nil {
 			w.r.add("position %d: %v", l.Position, err)
 			return nil
@@ -350,7 +357,7 @@ func (w *verifier) person(p model.PersonID) error {
 		if en == nil {
 			return nil
 		}
-		return w.replay(l, en, id, stamp, states, nodes, named)
+		return w.replay(l, en, held, states, nodes, named)
 	})
 	if err != nil {
 		return err
@@ -378,7 +385,7 @@ func (w *verifier) person(p model.PersonID) error {
 	return nil
 }
 
-func (w *verifier) replay(l *store.LogEntry, en *model.Entry, id model.EntryID, stamp model.Stamp,
+func (w *verifier) replay(l *store.LogEntry, en *model.Entry, held *store.LogEntry,
 	states map[model.Unit]*model.UnitState, nodes map[model.Unit][]conflict.Node,
 	named map[model.Unit]map[model.EntryID]bool) error {
 	outcome := store.Applied
@@ -400,7 +407,7 @@ func (w *verifier) replay(l *store.LogEntry, en *model.Entry, id model.EntryID, 
 		if before != nil {
 			state = *before
 		}
-		n := nodeOf(en, i, id, stamp, l.Position)
+		n := nodeOf(en, i, held, l.Position)
 		after, err := conflict.Apply(state, n, w.e.o.Catalogue.Policy(u),
 			func(id model.EntryID) bool { return named[u][id] },
 			func() ([]conflict.Node, error) { return nodes[u], nil })
@@ -412,11 +419,11 @@ func (w *verifier) replay(l *store.LogEntry, en *model.Entry, id model.EntryID, 
 		if named[u] == nil {
 			named[u] = map[model.EntryID]bool{}
 		}
-		named[u][id] = true
+		named[u][held.ID] = true
 		if is := after.Class.NeedsReview(); was || is {
 			review := conflict.ReviewID(l.Person, u)
 			w.asked[review] = nextReview(w.asked[review], l, &after)
-			if is && isHead(&after, id) {
+			if is && isHead(&after, held.ID) {
 				outcome = store.Conflict
 			}
 		}

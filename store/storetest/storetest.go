@@ -120,7 +120,7 @@ func Entry(person, device int, seq int64) *store.LogEntry {
 	sig := sha256.Sum256(append([]byte("signature"), payload...))
 	return &store.LogEntry{
 		ID: model.EntryID(sha256.Sum256(payload)), Person: Person(person), Device: Device(device), Seq: seq,
-		Actor: "sykepleier-1", Act: model.ActRegister, Outcome: store.Applied,
+		Actor: "sykepleier-1", Act: model.ActRegister, Roles: model.Roles(model.RoleNurse), Outcome: store.Applied,
 		Stamp:   model.Stamp{Wall: 1780000000000, T: 1780000000000, U: 1000, Lo: 1779000000000, Hi: 1781000000000, TEff: 1780000000000, Class: model.ClockA},
 		Header:  []byte(`{"alg":"EdDSA","typ":"flette-entry+jws"}`),
 		Payload: payload, Signature: sig[:], UnitPrev: []int64{-1, 3},
