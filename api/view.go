@@ -65,14 +65,14 @@ func unitView(person model.PersonID, s *model.UnitState) contract.UnitView {
 // reviewView names the person, because a supervisor decides about somebody, not about an id.
 func (c *call) reviewView(v store.View, r *sync.ReviewStatus) (contract.ReviewView, error) {
 	out := contract.ReviewView{
-		ID: r.ID, Person: r.Person, Unit: unitView(r.Person, r.Unit_), Label: c.s.label(r.Review.Unit), State: r.State,
+		ID: r.ID, Person: r.Person, Unit: unitView(r.Person, r.Merged), Label: c.s.label(r.Review.Unit), State: r.State,
 		Class: r.Class, Opened: r.Opened, Assignee: r.Assignee, HeadSet: r.HeadSet(), OpenedTime: r.OpenedAt,
 	}
 	if !r.ClosedBy.IsZero() {
 		out.ClosedBy = &r.ClosedBy
 	}
 	// When time cannot tell, nothing is suggested: a preselected answer would be taken.
-	if head := r.Unit_.Shown(); head != nil && r.State == sync.StateOpen && r.Class != model.ClassClock {
+	if head := r.Merged.Shown(); head != nil && r.State == sync.StateOpen && r.Class != model.ClassClock {
 		out.Preselect = &head.ID
 	}
 	_, who, err := c.engine().PersonDoc(v, r.Person)

@@ -53,7 +53,7 @@ type deskAct struct {
 	changes []model.Change
 }
 
-// sign makes the desk's next entry. It runs inside the update that applies it, so that the
+// deskSign makes the desk's next entry. It runs inside the update that applies it, so that the
 // desk's own chain has no gaps; signing is a function of the transaction alone (G6).
 func (e *Engine) deskSign(tx store.Tx, ts *tenantState, a deskAct, now model.Millis) (*candidate, error) {
 	tenant := tx.Tenant().ID

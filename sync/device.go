@@ -74,16 +74,15 @@ type Enrolment struct {
 // Enrol spends the code and makes the device. ErrInvite, ErrDeviceExists.
 func (e *Engine) Enrol(ctx context.Context, r Enrolment) (store.Device, error) {
 	now := e.o.Now()
-	var id uuid.UUID
-	if _, err := io.ReadFull(e.o.Rand, id[:]); err != nil {
+	id, err := uuid.NewRandomFromReader(e.o.Rand)
+	if err != nil {
 		return store.Device{}, err
 	}
-	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80
 	d := store.Device{
 		ID: model.DeviceID(id), Label: r.Label, Kind: KindTablet, Alg: r.Key.Alg(), Key: []byte(r.Key.String()),
 		JKT: r.Key.Thumbprint(), State: DeviceActive, Enrolled: now,
 	}
-	_, err := e.st.Update(ctx, r.Tenant, nil, func(tx store.Tx) error {
+	_, err = e.st.Update(ctx, r.Tenant, nil, func(tx store.Tx) error {
 		inv, err := store.Get[store.Invite](tx, codeHash(r.Code))
 		if errors.Is(err, store.ErrNotFound) || err == nil && (inv.Used != 0 || now >= inv.Expires) {
 			return ErrInvite
@@ -210,6 +209,3 @@ func (c *keyCache) get(text []byte) (jwk.PublicKey, error) {
 	c.keys[string(text)] = k
 	return k, nil
 }
-
-// DeviceKeyOf returns the parsed public key of a device.
-func (e *Engine) DeviceKeyOf(d store.Device) (jwk.PublicKey, error) { return e.keys.get(d.Key) }

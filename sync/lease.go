@@ -28,7 +28,7 @@ var ErrLease = errors.New("sync: lease is not one of this tenant, device and act
 
 var leaseB64 = base64.RawURLEncoding.Strict()
 
-// NewLease issues a lease that ends at expires. wall is the tablet's claim of the time now.
+// newLease completes a lease with its id; IssuedAt, ExpiresAt and WallOffset are given.
 func (e *Engine) newLease(tenant model.TenantID, keys Keys, l model.Lease) (model.Lease, error) {
 	b := make([]byte, 0, leaseFacts+leaseMAC)
 	keyID := keys.LeaseKeyID()

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -216,11 +215,10 @@ func (im *importer) find(number string) (store.Person, store.Identity, error) {
 }
 
 func (im *importer) newPerson(number string) (store.Person, error) {
-	var id uuid.UUID
-	if _, err := io.ReadFull(im.e.o.Rand, id[:]); err != nil {
+	id, err := uuid.NewRandomFromReader(im.e.o.Rand)
+	if err != nil {
 		return store.Person{}, err
 	}
-	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80
 	im.t.NextBrukerNr++
 	p := store.Person{ID: model.PersonID(id), BrukerNr: im.t.NextBrukerNr, Created: im.now}
 	return p, im.index(number, p.ID)

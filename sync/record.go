@@ -323,20 +323,3 @@ func (e *Engine) InCaseload(v store.View, actor model.ActorID, person model.Pers
 	persons, err := e.Caseload(v, actor, e.o.Now())
 	return slices.Contains(persons, person), err
 }
-
-// ActorName opens the sealed name of an actor, "" when none is known.
-func (e *Engine) ActorName(v store.View, id model.ActorID) string {
-	a, err := store.Get[store.Actor](v, string(id))
-	if err != nil || len(a.Sealed) == 0 {
-		return ""
-	}
-	ts, err := e.tenant(v.Tenant().ID)
-	if err != nil {
-		return ""
-	}
-	name, err := ts.keys.Open(a.Sealed, sealedActor(id))
-	if err != nil {
-		return ""
-	}
-	return strings.ToValidUTF8(string(name), "")
-}

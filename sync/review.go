@@ -26,20 +26,20 @@ var (
 // ReviewStatus is a review with the unit it asks about.
 type ReviewStatus struct {
 	store.Review
-	Unit_    *model.UnitState
+	Merged   *model.UnitState
 	OpenedAt model.Millis
 }
 
 // HeadSet is the name of the heads that a reader saw: the ETag of a review.
 func (r *ReviewStatus) HeadSet() string {
-	sum := conflict.HeadSet(r.Unit_.Heads)
+	sum := conflict.HeadSet(r.Merged.Heads)
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
 // decidable reports whether a decision makes sense: the review is open, or what is shown is
 // itself a decision, which another one undoes.
 func (r *ReviewStatus) decidable() bool {
-	h := r.Unit_.Shown()
+	h := r.Merged.Shown()
 	return r.State == StateOpen || h != nil && h.Act == model.ActDecide
 }
 
@@ -56,7 +56,7 @@ func (e *Engine) Review(v store.View, id string) (*ReviewStatus, error) {
 	if s == nil {
 		return nil, store.ErrNotFound
 	}
-	out := &ReviewStatus{Review: r, Unit_: s}
+	out := &ReviewStatus{Review: r, Merged: s}
 	if l, err := v.Entry(r.Opened); err == nil {
 		out.OpenedAt = l.Stamp.Hi
 	}
@@ -155,9 +155,9 @@ func decideAct(d Decision, r *ReviewStatus) (deskAct, error) {
 		return deskAct{}, ErrNoReview
 	}
 	value := d.Value
-	over := make([]model.EntryID, len(r.Unit_.Heads))
-	for i := range r.Unit_.Heads {
-		h := &r.Unit_.Heads[i]
+	over := make([]model.EntryID, len(r.Merged.Heads))
+	for i := range r.Merged.Heads {
+		h := &r.Merged.Heads[i]
 		over[i] = h.ID
 		if d.Choose != nil && *d.Choose == h.ID {
 			value = h.Value
@@ -197,8 +197,8 @@ func (e *Engine) DecideEntry(ctx context.Context, tenant model.TenantID, review,
 		if en.Act != model.ActDecide || en.Person != r.Person || len(en.Changes) != 1 || en.Changes[0].Unit != r.Unit {
 			return model.Problemf("invalid-member", "/entry", "the entry must decide this unit of this person and nothing else")
 		}
-		for i := range r.Unit_.Heads {
-			if !slices.Contains(en.Changes[0].Over, r.Unit_.Heads[i].ID) {
+		for i := range r.Merged.Heads {
+			if !slices.Contains(en.Changes[0].Over, r.Merged.Heads[i].ID) {
 				return model.Problemf("invalid-member", "/entry", "the entry must name all heads of the review in over")
 			}
 		}

@@ -46,12 +46,11 @@ func (t *unitTree) add(in *UnitInput, random io.Reader) {
 	}
 	u := t.byLocal[in.Local]
 	if u == nil {
-		var id uuid.UUID
-		if _, err := io.ReadFull(random, id[:]); err != nil {
+		id, err := uuid.NewRandomFromReader(random)
+		if err != nil {
 			t.problem(in.Line, "internal", "", "no randomness for an id")
 			return
 		}
-		id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80
 		u = &store.OrgUnit{ID: id.String(), Local: in.Local}
 		t.byLocal[in.Local] = u
 	}

@@ -59,7 +59,7 @@ var reviewListOp = op[reviewList, []reviewView]{name: "review-list", reads: true
 				return err
 			}
 			for _, r := range list {
-				out = append(out, reviewView{r.ID, r.Person, r.Unit, r.Class, r.State, len(r.Unit_.Heads), r.OpenedAt})
+				out = append(out, reviewView{r.ID, r.Person, r.Unit, r.Class, r.State, len(r.Merged.Heads), r.OpenedAt})
 			}
 			if next == "" {
 				return nil
