@@ -83,7 +83,7 @@ type Tenant struct {
 	Lives []Life `json:"lives,omitempty"`
 	// Forked says that a tablet has shown a receipt of the present life which the store does
 	// not continue: see Life.
-	Forked bool `json:"forked,omitempty"`
+	Forked bool `json:"forked,omitzero"`
 }
 
 // Life is a former epoch of a tenant, and how much of it this store still holds: all that
@@ -96,7 +96,7 @@ type Life struct {
 	// Forked says that the life may have gone two ways under one name, because a file was
 	// copied back without beginning a new life. A tablet of that life that holds more than
 	// Size may then hold something else below it.
-	Forked bool `json:"forked,omitempty"`
+	Forked bool `json:"forked,omitzero"`
 }
 
 // Contact is a person whom the register may call (code list 8471).
@@ -187,7 +187,7 @@ type Diary struct {
 	SkewMs    int64          `json:"skew_ms"`          // tablet's clock minus ours
 	App       string         `json:"app,omitempty"`
 	LastError string         `json:"last_error,omitempty"`
-	Rewound   *Rewound       `json:"rewound,omitempty"` // the last time it held more than this store
+	Rewound   *Rewound       `json:"rewound,omitzero"` // the last time it held more than this store
 }
 
 // Rewound notes that a device presented a checkpoint which this store does not continue. The

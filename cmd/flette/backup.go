@@ -177,11 +177,7 @@ func (c *backupCmd) backup(ctx context.Context, dir string, id model.TenantID) (
 	if c.Quick {
 		v.Verified = verifiedQuick
 	}
-	name := filepath.Join(dir, string(id)+"-"+m.Taken.Time().UTC().Format(stampLayout))
-	v.File = name + dbSuffix
-	for n := 2; there(v.File); n++ { // two in one second
-		v.File = fmt.Sprintf("%s-%d%s", name, n, dbSuffix)
-	}
+	v.File = unusedName(filepath.Join(dir, string(id)+"-"+m.Taken.Time().UTC().Format(stampLayout)), dbSuffix)
 	// The manifest first: a file with the name of a backup is one.
 	if err := writeManifest(v.File, &v.manifest); err != nil {
 		return nil, noRoom(err, v.File)
@@ -189,9 +185,15 @@ func (c *backupCmd) backup(ctx context.Context, dir string, id model.TenantID) (
 	return v, bolt.SwapFile(v.File, tmp, "")
 }
 
-func there(path string) bool {
-	_, err := os.Lstat(path)
-	return err == nil
+// unusedName numbers a name that is taken: two in one second.
+func unusedName(name, suffix string) string {
+	path := name + suffix
+	for n := 2; ; n++ {
+		if _, err := os.Lstat(path); err != nil {
+			return path
+		}
+		path = fmt.Sprintf("%s-%d%s", name, n, suffix)
+	}
 }
 
 func removeOld(path string) error {

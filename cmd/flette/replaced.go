@@ -72,7 +72,7 @@ func (r *replaced) bring(ctx context.Context, to *app, id model.TenantID, carry 
 	}
 	v := &replacedView{Revoked: []string{}, Enrol: []string{}, Lost: map[string]int{}, Carried: map[string]int{}}
 	if r.app == nil {
-		v.Unreadable = problemOf(r.why).Detail
+		v.Unreadable = firstLine(problemOf(r.why).Detail)
 		return v, nil
 	}
 	err := r.app.store.View(ctx, id, func(old store.View) error {
@@ -88,13 +88,15 @@ func (r *replaced) bring(ctx context.Context, to *app, id model.TenantID, carry 
 			if v.Other && carry {
 				return problemf("other-history", "the store that is replaced has another history than the backup, so nothing can be taken along; leave --carry away")
 			}
-			return v.carry(old, tx, carry)
+			return v.carry(old, tx, carry, func(p model.PersonID) error {
+				return to.applyRules(tx, p, nil, to.engine.Now())
+			})
 		})
 		return err
 	})
 	if errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrNotFound) {
 		// Half of what it had would mislead.
-		return &replacedView{Unreadable: problemOf(err).Detail, Revoked: v.Revoked, Enrol: []string{}, Lost: map[string]int{}, Carried: map[string]int{}}, nil
+		return &replacedView{Unreadable: firstLine(problemOf(err).Detail), Revoked: v.Revoked, Enrol: []string{}, Lost: map[string]int{}, Carried: map[string]int{}}, nil
 	}
 	return v, err
 }
@@ -131,8 +133,10 @@ var registry = []struct {
 	{store.Extract{}.DocKind(), "message to the register", false},
 }
 
-// carry counts what only the replaced store has, and takes the registry along when asked to. What the backup has too stays as the backup has it.
-func (v *replacedView) carry(old store.View, tx store.Tx, all bool) error {
+// carry counts what only the replaced store has, and takes the registry along when asked to.
+// rules gives the findings of a person who came along. What the backup has too stays as the backup has it.
+func (v *replacedView) carry(old store.View, tx store.Tx, all bool, rules func(model.PersonID) error) error {
+	var persons []model.PersonID
 	for _, k := range registry {
 		missing, err := missingDocs(old, tx, k.kind)
 		if err != nil {
@@ -144,6 +148,9 @@ func (v *replacedView) carry(old store.View, tx store.Tx, all bool) error {
 			for key, body := range missing {
 				if err := tx.PutDoc(k.kind, key, body); err != nil {
 					return err
+				}
+				if p, err := model.ParsePersonID(key); err == nil && k.kind == (store.Person{}).DocKind() {
+					persons = append(persons, p)
 				}
 			}
 		} else if k.kind == (store.Device{}).DocKind() {
@@ -160,7 +167,15 @@ func (v *replacedView) carry(old store.View, tx store.Tx, all bool) error {
 	}
 	was, is := old.Tenant(), tx.Tenant()
 	is.NextBrukerNr, is.CaseloadSeq = max(is.NextBrukerNr, was.NextBrukerNr), max(is.CaseloadSeq, was.CaseloadSeq)
-	return tx.PutTenant(is)
+	if err := tx.PutTenant(is); err != nil {
+		return err
+	}
+	for _, p := range persons {
+		if err := rules(p); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func missingDocs(old, now store.View, kind store.Kind) (map[string][]byte, error) {
@@ -208,7 +223,7 @@ func (v *replacedView) text(b *strings.Builder) {
 		fmt.Fprintf(b, "\nthe store that was replaced had another history than the backup: tablets send all that they keep")
 	}
 	if n := len(v.Revoked); n > 0 {
-		fmt.Fprintf(b, "\n%s stay revoked", plural(n, "tablet"))
+		fmt.Fprintf(b, "\nrevoked tablets that stay revoked: %d", n)
 	}
 	for _, k := range registry {
 		if n := v.Carried[k.words]; n > 0 {

@@ -130,7 +130,7 @@ func (c *restoreCmd) takeIn(ctx context.Context, tmp string) (*restoreView, erro
 	}
 	r, err := lookAt(ctx, tmp, c.keyDir(), c.Quick)
 	if errors.Is(err, store.ErrCorrupt) {
-		return nil, problemf("backup-damaged", "%s cannot be read: %v; nothing was changed", c.From, err)
+		return nil, problemf("backup-damaged", "%s cannot be read: %s; nothing was changed", c.From, firstLine(err.Error()))
 	}
 	if err != nil {
 		return nil, err
@@ -139,9 +139,14 @@ func (c *restoreCmd) takeIn(ctx context.Context, tmp string) (*restoreView, erro
 		return nil, problemf("other-tenant", "%s is a backup of %s; nothing was changed", c.From, r.Tenant)
 	}
 	if !r.OK() {
-		return nil, problemf("backup-damaged", "%s does not hold: %s; nothing was changed", c.From, r.Problems[0])
+		return nil, problemf("backup-damaged", "%s does not hold: %s; nothing was changed", c.From, firstLine(r.Problems[0]))
 	}
 	return v, nil
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
 }
 
 // swap makes the copy ready and puts it in place, while it holds the lock of the store that
@@ -159,7 +164,7 @@ func (c *restoreCmd) swap(ctx context.Context, live, tmp string, v *restoreView)
 		return err
 	}
 	if old.there {
-		v.Kept = live + ".replaced-" + old.now.UTC().Format(stampLayout)
+		v.Kept = unusedName(live+".replaced-"+old.now.UTC().Format(stampLayout), "")
 	}
 	return bolt.SwapFile(live, tmp, v.Kept)
 }
