@@ -48,7 +48,10 @@ func CreateFile(path string, t store.Tenant, o Options) error {
 		return err
 	}
 	t.Format = formatVersion
-	return fullOr(initFile(path, t, &o))
+	if err := initFile(path, t, &o); err != nil {
+		return fullOr(err)
+	}
+	return nil
 }
 
 // TenantFile is where the store of a data folder keeps a tenant.
