@@ -192,8 +192,12 @@ func (w *salvor) fill(ctx context.Context, path, keys string) (err error) {
 func (w *salvor) survey() {
 	end := w.s.End()
 	w.first = end
+	size, sized := w.s.Size()
 	for at := range end {
 		if _, err := w.entry(at); err != nil {
+			if sized && at >= size && !w.s.MetaDamaged() {
+				continue // of a commit that never counted
+			}
 			w.s.LoseEntry(at, err.Error())
 			w.first, w.v.Missing = min(w.first, at), w.v.Missing+1
 			continue
@@ -228,8 +232,9 @@ func (w *salvor) documents(ctx context.Context) error {
 		key  string
 		body []byte
 	}
-	var group []doc
+	var group, findings []doc
 	var number, seq int64
+	persons := map[model.PersonID]bool{}
 	flush := func() error {
 		_, err := w.a.store.Update(ctx, w.v.Tenant, nil, func(tx store.Tx) error {
 			for _, d := range group {
@@ -252,7 +257,7 @@ func (w *salvor) documents(ctx context.Context) error {
 		case store.Person{}.DocKind():
 			var p store.Person
 			if json.Unmarshal(body, &p) == nil {
-				number = max(number, p.BrukerNr)
+				number, persons[p.ID] = max(number, p.BrukerNr), true
 			}
 		case store.Assignment{}.DocKind():
 			var e store.Assignment
@@ -264,11 +269,20 @@ func (w *salvor) documents(ctx context.Context) error {
 			return nil
 		}
 		w.v.Documents++
+		if kind == (store.Finding{}).DocKind() {
+			findings = append(findings, doc{kind, key, body})
+			return nil
+		}
 		if group = append(group, doc{kind, key, body}); len(group) < 500 {
 			return nil
 		}
 		return flush()
 	})
+	for _, f := range findings { // on a person who is lost there is nothing to find
+		if p, perr := model.ParsePersonID(f.key[:min(len(f.key), 36)]); perr == nil && persons[p] {
+			group = append(group, f)
+		}
+	}
 	if err == nil {
 		err = flush()
 	}

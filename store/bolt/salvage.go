@@ -442,15 +442,28 @@ func (s *Salvage) Size() (int64, bool) {
 // Checkpoint is the newest signed checkpoint.
 func (s *Salvage) Checkpoint() ([]byte, bool) { return s.get(tableNames[metaTable], keyCheckpoint) }
 
-// End is the first position beyond every log entry of which there is a trace.
-func (s *Salvage) End() (end int64) {
-	for key := range s.values[tableNames[logTable]] {
-		if len(key) == 8 {
-			end = max(end, lastInt([]byte(key))+1)
+// End is the first position beyond every log entry of which there is a trace. The key of a
+// value that is not whole may be damaged itself: it counts only where one can be missing.
+func (s *Salvage) End() int64 {
+	end, _ := s.Size()
+	var doubtful []int64
+	for key, vs := range s.values[tableNames[logTable]] {
+		if len(key) != 8 {
+			continue
+		}
+		if at := lastInt([]byte(key)); vs[0].trust != Broken {
+			end = max(end, at+1)
+		} else {
+			doubtful = append(doubtful, at)
 		}
 	}
-	size, _ := s.Size()
-	return max(end, size)
+	room := end + int64(len(doubtful))
+	for _, at := range doubtful {
+		if at >= end && at < room {
+			end = at + 1
+		}
+	}
+	return end
 }
 
 // SalvagedEntry is a log entry and how far it can be trusted as it stands.
