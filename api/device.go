@@ -46,7 +46,7 @@ func enrol(c *call) (answer, error) {
 	if !possesses(in, key) {
 		return answer{}, failAt("invalid-proof", "/proof", "")
 	}
-	d, err := c.engine().Enrol(c.ctx, sync.Enrolment{Tenant: tenant, Code: in.Code, Key: key, Label: in.Label})
+	d, err := c.engine().Enrol(c.ctx, sync.Enrolment{Tenant: tenant, Code: in.Code, Key: key, Label: in.Label, Former: in.Former})
 	if errors.Is(err, store.ErrNotFound) {
 		// A tenant that is not here and a code that is not known look the same.
 		err = sync.ErrInvite
@@ -65,7 +65,7 @@ func enrol(c *call) (answer, error) {
 }
 
 // possesses checks the enrolment proof: signed by the very key, with that key's algorithm,
-// for this tenant and code. A proof made for one enrolment is good for no other.
+// for this tenant and code, and the former id when one is claimed. A proof made for one enrolment is good for no other.
 func possesses(in contract.EnrolRequest, key jwk.PublicKey) bool {
 	input, sig, ok := cutLast(in.Proof)
 	head, payload, ok2 := strings.Cut(input, ".")
@@ -80,13 +80,18 @@ func possesses(in contract.EnrolRequest, key jwk.PublicKey) bool {
 		Tenant string `json:"tenant"`
 		Code   string `json:"code"`
 		JKT    string `json:"jkt"`
+		Former string `json:"former"`
+	}
+	former := ""
+	if !in.Former.IsZero() {
+		former = in.Former.String()
 	}
 	signature, err := cursorB64.DecodeString(sig)
 	if err != nil || !decodePart(head, &h) || !decodePart(payload, &p) || h.Typ != enrolType || h.Alg != key.Alg() {
 		return false
 	}
 	return key.Verify(h.Alg, []byte(input), signature) &&
-		p.Tenant == string(in.Tenant) && p.Code == in.Code && p.JKT == key.Thumbprint()
+		p.Tenant == string(in.Tenant) && p.Code == in.Code && p.JKT == key.Thumbprint() && p.Former == former
 }
 
 func cutLast(s string) (before, after string, ok bool) {
@@ -242,6 +247,9 @@ func deviceView(d *sync.DeviceStatus) contract.DeviceView {
 	}
 	if d.Diary != nil {
 		out.LastContact, out.Outbox, out.SkewMs, out.LastError = &d.Diary.At, d.Diary.Outbox, d.Diary.SkewMs, d.Diary.LastError
+		if w := d.Diary.Rewound; w != nil {
+			out.Rewound = &contract.RewoundView{At: w.At, Held: w.Held, Size: w.Size}
+		}
 	}
 	return out
 }

@@ -35,7 +35,7 @@ func push(c *call) (answer, error) {
 	}
 	result, err := c.engine().Push(c.ctx, r)
 	if err != nil {
-		return answer{}, c.rewound(err)
+		return answer{}, err
 	}
 	out := contract.PushResponse{
 		Epoch: result.Epoch, Checkpoint: string(result.Checkpoint), Limits: limits,
@@ -68,20 +68,6 @@ func (c *call) diary(in *contract.Diary) (*store.Diary, *failure) {
 		d.SkewMs = int64(in.Wall - model.MillisOf(c.now))
 	}
 	return d, nil
-}
-
-// rewound adds the epoch to a store-rewound answer.
-func (c *call) rewound(err error) error {
-	var r *sync.RewoundError
-	if !errors.As(err, &r) {
-		return err
-	}
-	f := failureOf(err)
-	f.cause = err
-	if epoch, _, ierr := c.identity(); ierr == nil {
-		f.Epoch = epoch
-	}
-	return f
 }
 
 // renew gives a nearer clock anchor while the session lasts and the device is trusted.

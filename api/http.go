@@ -188,7 +188,9 @@ func (s *Server) tooLarge() *failure {
 
 func (s *Server) limits() contract.Limits {
 	l := s.o.Engine.Limits()
-	return contract.Limits{Entries: l.Entries, Bytes: min(l.Bytes, s.o.Limits.Body, s.o.Limits.Wire), Entry: model.MaxEntryBytes}
+	return contract.Limits{
+		Entries: l.Entries, Bytes: min(l.Bytes, s.o.Limits.Body, s.o.Limits.Wire), Entry: model.MaxEntryBytes, KeepDays: l.KeepDays,
+	}
 }
 
 // handle copies the request out of the framework, runs the route and sends the answer.

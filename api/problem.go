@@ -51,7 +51,7 @@ func failureOf(err error) *failure {
 		return failureOfProblem(p)
 	case errors.As(err, &rewound):
 		f = fail("store-rewound", "")
-		f.Size = &rewound.Size
+		f.Size, f.Epoch, f.cause = &rewound.Size, rewound.Epoch, err
 		return f
 	}
 	for _, k := range errorCodes {
@@ -78,6 +78,7 @@ var errorCodes = []struct {
 	{sync.ErrDesk, "conflict", ""},
 	{sync.ErrInvite, "invite-invalid", ""},
 	{sync.ErrDeviceExists, "device-exists", ""},
+	{sync.ErrUnknownDevice, "unknown-device", ""},
 	{sync.ErrNoReview, "already-settled", ""},
 	{sync.ErrSettled, "already-settled", ""},
 	{sync.ErrNotReleasable, "not-releasable", ""},

@@ -40,6 +40,12 @@ func (timeUnit) DocKind() store.Kind     { return "time-unit" }
 func (d timeUnit) DocKey() string        { return d.Person.String() + " " + string(d.Unit) }
 func (Registration) DocKind() store.Kind { return "time-week" }
 
+// TimeIndexKinds are the documents of the time index, which follow from the units: Apply
+// makes them again.
+func TimeIndexKinds() []store.Kind {
+	return []store.Kind{timeUnit{}.DocKind(), Registration{}.DocKind(), presence{}.DocKind()}
+}
+
 // DocKey puts a week's registrations together, those of a person next to each other.
 func (d Registration) DocKey() string {
 	return d.Week + " " + d.Person.String() + " " + string(d.Unit)

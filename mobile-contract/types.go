@@ -20,7 +20,7 @@ type Problem struct {
 
 	Current *ReviewView `json:"current,omitzero"` // precondition-failed: the review as it is now
 	Limits  *Limits     `json:"limits,omitzero"`  // too-large: what fits
-	Size    *int64      `json:"size,omitzero"`    // store-rewound: journal size of the store now
+	Size    *int64      `json:"size,omitzero"`    // store-rewound: with another epoch than the held one, where to send again from (T5)
 	Epoch   string      `json:"epoch,omitempty"`  // store-rewound, epoch-changed: the present one
 }
 
@@ -29,8 +29,9 @@ type EnrolRequest struct {
 	Tenant model.TenantID `json:"tenant"`
 	Code   string         `json:"code"`  // from `flette device invite`
 	Key    jsontext.Value `json:"key"`   // public JWK: OKP Ed25519 or EC P-256
-	Proof  string         `json:"proof"` // compact JWS, typ "flette-enrol+jws", payload {tenant, code, jkt}
+	Proof  string         `json:"proof"` // compact JWS, typ "flette-enrol+jws", payload {tenant, code, jkt} and former when it is given
 	Label  string         `json:"label,omitempty"`
+	Former model.DeviceID `json:"former,omitzero"` // the id to get back, after unknown-device (T9)
 }
 
 // EnrolResponse: 201.
@@ -94,9 +95,10 @@ type PushResponse struct {
 
 // Limits are advertised in every push answer.
 type Limits struct {
-	Entries int `json:"entries"` // entries in one push
-	Bytes   int `json:"bytes"`   // decoded body
-	Entry   int `json:"entry"`   // one compact JWS
+	Entries  int `json:"entries"`            // entries in one push
+	Bytes    int `json:"bytes"`              // decoded body
+	Entry    int `json:"entry"`              // one compact JWS
+	KeepDays int `json:"keep_days,omitzero"` // how long acknowledged entries are kept (T5)
 }
 
 // Outcomes of one entry.
@@ -383,6 +385,14 @@ type DeviceView struct {
 	Outbox      int64          `json:"outbox"`
 	SkewMs      int64          `json:"skew_ms"`
 	LastError   string         `json:"last_error,omitempty"`
+	Rewound     *RewoundView   `json:"rewound,omitzero"` // the last time it held more than this store
+}
+
+// RewoundView notes that a device presented a checkpoint which the store does not continue.
+type RewoundView struct {
+	At   model.Millis `json:"at"`
+	Held int64        `json:"held"` // journal size of the device's checkpoint
+	Size int64        `json:"size"` // from where on it was told to send again, 0 for all
 }
 
 // Gap is an inclusive range of entries that a device signed and that never came.

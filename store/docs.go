@@ -79,6 +79,24 @@ type Tenant struct {
 	// CaseloadSeq numbers caseload events, so that a cursor can name a version.
 	CaseloadSeq int64     `json:"caseload_seq"`
 	Contacts    []Contact `json:"contacts,omitempty"`
+	// Lives are the former lives of the store, oldest first (G8).
+	Lives []Life `json:"lives,omitempty"`
+	// Forked says that a tablet has shown a receipt of the present life which the store does
+	// not continue: see Life.
+	Forked bool `json:"forked,omitzero"`
+}
+
+// Life is a former epoch of a tenant, and how much of it this store still holds: all that
+// was below Size and Caseload when it began the next life.
+type Life struct {
+	Epoch    string       `json:"epoch"`
+	Size     int64        `json:"size"`     // journal size at which this store left the life
+	Caseload int64        `json:"caseload"` // CaseloadSeq then
+	Ended    model.Millis `json:"ended"`
+	// Forked says that the life may have gone two ways under one name, because a file was
+	// copied back without beginning a new life. A tablet of that life that holds more than
+	// Size may then hold something else below it.
+	Forked bool `json:"forked,omitzero"`
 }
 
 // Contact is a person whom the register may call (code list 8471).
@@ -169,6 +187,15 @@ type Diary struct {
 	SkewMs    int64          `json:"skew_ms"`          // tablet's clock minus ours
 	App       string         `json:"app,omitempty"`
 	LastError string         `json:"last_error,omitempty"`
+	Rewound   *Rewound       `json:"rewound,omitzero"` // the last time it held more than this store
+}
+
+// Rewound notes that a device presented a checkpoint which this store does not continue. The
+// device was told to send again what it keeps.
+type Rewound struct {
+	At   model.Millis `json:"at"`
+	Held int64        `json:"held"` // journal size of the device's checkpoint
+	Size int64        `json:"size"` // from where on it was told to send again, 0 for all
 }
 
 // Invite is a one-time enrolment code, kept as its hash.

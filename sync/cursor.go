@@ -25,6 +25,7 @@ var (
 type cursor struct {
 	epoch    uint64
 	position int64   // next journal position to look at
+	seen     int64   // journal size of the snapshot that the page came from: units may be as new as that
 	root     [8]byte // begin of the journal's root at that size: a restored store that grew again has another
 	held     int64
 	heldAt   model.Millis
@@ -36,8 +37,8 @@ type cursor struct {
 }
 
 const (
-	cursorVersion = 2
-	cursorFixed   = 1 + 4 + 8 + 8 + 8 + 8 + 8 + 1 + 8 + 8 + 16
+	cursorVersion = 3
+	cursorFixed   = 1 + 4 + 8 + 8 + 8 + 8 + 8 + 8 + 1 + 8 + 8 + 16
 	cursorMAC     = 16
 )
 
@@ -56,7 +57,7 @@ func (c *cursor) encode(keys Keys, tenant model.TenantID, device model.DeviceID,
 	be := binary.BigEndian
 	b = be.AppendUint32(append(b, cursorVersion), keys.CursorKeyID())
 	b = be.AppendUint64(b, c.epoch)
-	for _, v := range []int64{c.position, c.held, int64(c.heldAt)} {
+	for _, v := range []int64{c.position, c.seen, c.held, int64(c.heldAt)} {
 		b = be.AppendUint64(b, uint64(v))
 	}
 	b = append(b, c.root[:]...)
@@ -93,14 +94,15 @@ func decodeCursor(keys Keys, tenant model.TenantID, device model.DeviceID, actor
 	f := body[5:]
 	c := &cursor{epoch: be.Uint64(f)}
 	c.position = int64(be.Uint64(f[8:]))
-	c.held = int64(be.Uint64(f[16:]))
-	c.heldAt = model.Millis(be.Uint64(f[24:]))
-	copy(c.root[:], f[32:])
-	c.moving = f[40] == 1
-	c.target = int64(be.Uint64(f[41:]))
-	c.targetAt = model.Millis(be.Uint64(f[49:]))
-	copy(c.person[:], f[57:73])
-	c.unit = model.Unit(f[73:])
+	c.seen = int64(be.Uint64(f[16:]))
+	c.held = int64(be.Uint64(f[24:]))
+	c.heldAt = model.Millis(be.Uint64(f[32:]))
+	copy(c.root[:], f[40:])
+	c.moving = f[48] == 1
+	c.target = int64(be.Uint64(f[49:]))
+	c.targetAt = model.Millis(be.Uint64(f[57:]))
+	copy(c.person[:], f[65:81])
+	c.unit = model.Unit(f[81:])
 	return c, nil
 }
 
@@ -112,12 +114,22 @@ func rootAt(v store.View, size int64) (begin [8]byte, err error) {
 }
 
 // check makes sure that the journal and the caseload events which the cursor has seen are
-// those of this store: a store restored from a copy keeps its epoch, and grows again.
-func (c *cursor) check(v store.View, epoch uint64) error {
-	if c.epoch != epoch || c.position > v.Size() || max(c.held, c.target) > v.Tenant().CaseloadSeq {
+// those of this store (S12). A cursor of a former life that saw no more of it than this store
+// has goes on as if nothing had happened, and counts as one of the present life from then on.
+func (c *cursor) check(v store.View) error {
+	t := v.Tenant()
+	size, caseload := v.Size(), t.CaseloadSeq
+	if present := epochHash(t.Epoch); c.epoch != present {
+		life, ok := lifeOf(&t, func(epoch string) bool { return c.epoch == epochHash(epoch) })
+		if !ok {
+			return ErrCursorGone
+		}
+		size, caseload, c.epoch = min(size, life.Size), min(caseload, life.Caseload), present
+	}
+	if c.seen > size || c.position > c.seen || max(c.held, c.target) > caseload {
 		return ErrCursorGone
 	}
-	root, err := rootAt(v, c.position)
+	root, err := rootAt(v, c.seen)
 	if err != nil {
 		return err
 	}

@@ -28,9 +28,12 @@ const (
 // Errors of device calls.
 var (
 	ErrInvite       = errors.New("sync: enrolment code is unknown, used or expired")
-	ErrDeviceExists = errors.New("sync: the key is enrolled already")
-	ErrRevoked      = errors.New("sync: device is revoked")
-	ErrDesk         = errors.New("sync: the review desk cannot be revoked; it signs what supervisors decide")
+	ErrDeviceExists = errors.New("sync: the key or the device is enrolled already")
+	// ErrUnknownDevice means that the caller's own device is not enrolled here: the store was
+	// restored to before its enrolment, or re-created.
+	ErrUnknownDevice = errors.New("sync: the device is not enrolled here")
+	ErrRevoked       = errors.New("sync: device is revoked")
+	ErrDesk          = errors.New("sync: the review desk cannot be revoked; it signs what supervisors decide")
 )
 
 var codeAlphabet = base32.NewEncoding("ABCDEFGHJKMNPQRSTVWXYZ0123456789").WithPadding(base32.NoPadding)
@@ -69,9 +72,13 @@ type Enrolment struct {
 	Code   string
 	Key    jwk.PublicKey
 	Label  string
+	// Former is the id that the tablet had in a life which this store does not remember. It
+	// gets that id back, so that what it signed before verifies again. Zero for a new one.
+	Former model.DeviceID
 }
 
-// Enrol spends the code and makes the device. ErrInvite, ErrDeviceExists.
+// Enrol spends the code and makes the device. ErrInvite; ErrDeviceExists when the key or the
+// former id belongs to a device of this store.
 func (e *Engine) Enrol(ctx context.Context, r Enrolment) (store.Device, error) {
 	now := e.o.Now()
 	id, err := uuid.NewRandomFromReader(e.o.Rand)
@@ -81,6 +88,9 @@ func (e *Engine) Enrol(ctx context.Context, r Enrolment) (store.Device, error) {
 	d := store.Device{
 		ID: model.DeviceID(id), Label: r.Label, Kind: KindTablet, Alg: r.Key.Alg(), Key: []byte(r.Key.String()),
 		JKT: r.Key.Thumbprint(), State: DeviceActive, Enrolled: now,
+	}
+	if !r.Former.IsZero() {
+		d.ID = r.Former
 	}
 	_, err = e.st.Update(ctx, r.Tenant, nil, func(tx store.Tx) error {
 		inv, err := store.Get[store.Invite](tx, codeHash(r.Code))
@@ -94,6 +104,11 @@ func (e *Engine) Enrol(ctx context.Context, r Enrolment) (store.Device, error) {
 		if _, err := store.Get[store.DeviceKey](tx, d.JKT); err == nil {
 			return ErrDeviceExists
 		} else if !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		if err := knows(tx, d.ID); err == nil {
+			return ErrDeviceExists
+		} else if !errors.Is(err, ErrUnknownDevice) {
 			return err
 		}
 		if d.Label == "" {

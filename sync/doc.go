@@ -19,6 +19,8 @@
 //	S9  Every answer carries a checkpoint that covers all that it acknowledges.
 //	S10 A person with an unsettled entry, review or finding stays visible to somebody.
 //	S11 Signatures are verified before any lock is held.
+//	S12 A checkpoint or cursor is continued only when the journal it saw is proven to be a beginning of ours, in this life or a former one.
+//	S13 Nothing is judged for a device that the store does not know: it enrols again and hands in everything.
 //
 // # What an acknowledgement promises
 //

@@ -58,8 +58,9 @@ type Options struct {
 
 // PushLimits are advertised in every push answer.
 type PushLimits struct {
-	Entries int // 500 when 0
-	Bytes   int // decoded body; 4 MiB when 0
+	Entries  int // 500 when 0
+	Bytes    int // decoded body; 4 MiB when 0
+	KeepDays int // how long tablets keep what is acknowledged; 90 when 0
 }
 
 // Engine is safe for concurrent use.
@@ -102,6 +103,7 @@ func New(o Options) (*Engine, error) {
 	setDefault(&o.InviteFor, 10*minute)
 	setDefault(&o.Limits.Entries, 500)
 	setDefault(&o.Limits.Bytes, 4<<20)
+	setDefault(&o.Limits.KeepDays, 90)
 	e := &Engine{o: o, st: o.Store, workers: make(chan struct{}, o.Workers)}
 	o.Store.OnCommit(e.sealCommit)
 	return e, nil

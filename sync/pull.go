@@ -85,7 +85,8 @@ func (e *Engine) Pull(ctx context.Context, r PullRequest) (*PullPage, error) {
 		}
 		page.Epoch, page.Items, page.More = v.Tenant().Epoch, p.items, p.more
 		page.Position = p.c.position
-		if p.c.root, err = rootAt(v, p.c.position); err != nil {
+		p.c.seen = v.Size()
+		if p.c.root, err = rootAt(v, p.c.seen); err != nil {
 			return err
 		}
 		page.Checkpoint, err = v.Checkpoint()
@@ -124,7 +125,7 @@ func (p *puller) start(keys Keys) error {
 	if p.c, err = decodeCursor(keys, p.r.Tenant, p.r.Device, p.r.Actor, p.r.Cursor); err != nil {
 		return err
 	}
-	return p.c.check(p.v, epoch)
+	return p.c.check(p.v)
 }
 
 func (p *puller) full() bool { return len(p.items) >= p.limit }

@@ -53,7 +53,8 @@ type PushResult struct {
 }
 
 // Push judges every entry of a batch and makes the accepted ones durable in one update.
-// Errors: *RewoundError and ErrBadCheckpoint before anything is stored; errors of the store.
+// Errors: ErrUnknownDevice, *RewoundError and ErrBadCheckpoint before anything is judged;
+// errors of the store.
 func (e *Engine) Push(ctx context.Context, r PushRequest) (*PushResult, error) {
 	ts, err := e.tenant(r.Tenant)
 	if err != nil {
@@ -64,6 +65,9 @@ func (e *Engine) Push(ctx context.Context, r PushRequest) (*PushResult, error) {
 	out := &PushResult{}
 	err = e.st.View(ctx, r.Tenant, func(v store.View) error {
 		out.Epoch = v.Tenant().Epoch
+		if err := knows(v, r.Device); err != nil {
+			return err
+		}
 		if err := ts.checkCheckpoint(v, r.Checkpoint); err != nil {
 			return err
 		}
@@ -73,6 +77,10 @@ func (e *Engine) Push(ctx context.Context, r PushRequest) (*PushResult, error) {
 		cs, err = attribute(v, r.Entries)
 		return err
 	})
+	var rewound *RewoundError
+	if errors.As(err, &rewound) {
+		e.noteRewound(ctx, r, rewound, received)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -106,6 +114,21 @@ func (e *Engine) Push(ctx context.Context, r PushRequest) (*PushResult, error) {
 	return out, nil
 }
 
+// knows is ErrUnknownDevice when the store has no such device. A store that was restored to
+// before the enrolment, or re-created, knows nobody who could have signed what the tablet
+// hands in: to refuse it would make a person deal with each entry, where one new enrolment
+// makes all of them good (S13).
+func knows(v store.View, id model.DeviceID) error {
+	if id.IsZero() {
+		return nil
+	}
+	_, err := v.Doc(store.Device{}.DocKind(), id.String())
+	if errors.Is(err, store.ErrNotFound) {
+		return ErrUnknownDevice
+	}
+	return err
+}
+
 // keepDiary notes the contact, and what the tablet said of itself: without a word from it,
 // what it said last stands.
 func keepDiary(tx store.Tx, r PushRequest, received model.Millis) error {
@@ -116,9 +139,11 @@ func keepDiary(tx store.Tx, r PushRequest, received model.Millis) error {
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
+	rewound := d.Rewound
 	if r.Diary != nil {
 		d = *r.Diary
 	}
+	d.Rewound = rewound
 	d.Device, d.Actor, d.At = r.Device, r.Actor, received
 	return store.Put(tx, d)
 }

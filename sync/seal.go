@@ -1,7 +1,6 @@
 package sync
 
 import (
-	"errors"
 	gosync "sync"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -12,9 +11,10 @@ import (
 )
 
 // sealCommit runs once per commit group: it appends the leaves of all entries that the group
-// added and signs one checkpoint over them (S9).
+// added and signs one checkpoint over them (S9). A store that has begun a new life signs
+// anew what it holds, under the name of that life.
 func (e *Engine) sealCommit(tenant model.TenantID, tx store.Tx) error {
-	size := tx.Size()
+	size, origin := tx.Size(), journal.Origin(tenant, tx.Tenant().Epoch)
 	var sealed int64
 	text, err := tx.Checkpoint()
 	if err != nil {
@@ -26,7 +26,7 @@ func (e *Engine) sealCommit(tenant model.TenantID, tx store.Tx) error {
 			return err
 		}
 		sealed = cp.Size
-		if sealed == size {
+		if sealed == size && cp.Origin == origin {
 			return nil
 		}
 	}
@@ -54,7 +54,7 @@ func (e *Engine) sealCommit(tenant model.TenantID, tx store.Tx) error {
 	if err != nil {
 		return err
 	}
-	cp := journal.Checkpoint{Origin: journal.Origin(tenant, tx.Tenant().Epoch), Size: size, Root: root}
+	cp := journal.Checkpoint{Origin: origin, Size: size, Root: root}
 	signed, err := ts.signer.Sign(cp)
 	if err != nil {
 		return err
@@ -68,46 +68,6 @@ func LeafOf(l *store.LogEntry) journal.Leaf {
 		ID: l.ID, ReceivedAt: l.Stamp.Hi, TEff: l.Stamp.TEff, Class: l.Stamp.Class,
 		Outcome: l.Outcome.String(), Code: l.Code,
 	}
-}
-
-// RewoundError says that a tablet holds a checkpoint that this store cannot continue: the
-// server was restored from a backup, re-created or tampered with.
-type RewoundError struct {
-	Size   int64 // what this store can prove
-	Reason string
-}
-
-// Error gives the reason.
-func (r *RewoundError) Error() string { return "store rewound: " + r.Reason }
-
-// ErrBadCheckpoint means that a presented checkpoint is not one of this tenant's.
-var ErrBadCheckpoint = errors.New("sync: checkpoint is not signed by this tenant's journal")
-
-// checkCheckpoint judges the newest checkpoint a tablet holds. nil when ours continues it.
-func (ts *tenantState) checkCheckpoint(v store.View, text string) error {
-	if text == "" {
-		return nil
-	}
-	if ts.issued.has(text) {
-		return nil
-	}
-	cp, err := ts.verifier.Verify([]byte(text))
-	if err != nil {
-		return ErrBadCheckpoint
-	}
-	t := v.Tenant()
-	if cp.Origin != journal.Origin(t.ID, t.Epoch) {
-		return &RewoundError{Size: v.Size(), Reason: "the checkpoint belongs to another life of this store"}
-	}
-	standing, err := journal.Same(cp, v.Size(), journal.Reader(v))
-	if err != nil {
-		return err
-	}
-	if standing != journal.Consistent {
-		return &RewoundError{Size: v.Size(), Reason: "the checkpoint is " + standing.String() + " of this store"}
-	}
-	ts.issued.add(text)
-	return nil
 }
 
 // rootCache remembers the checkpoints that were found good lately, so that a tablet which

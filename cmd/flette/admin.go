@@ -28,6 +28,7 @@ var adminOps = []adminOp{
 	reviewListOp, findingListOp,
 	extractRunOp, extractListOp, extractResendOp, extractPreviewOp,
 	verifyOp,
+	backupCopyOp,
 }
 
 func (o op[In, Out]) opName() string { return o.name }

@@ -53,11 +53,10 @@ type appOptions struct {
 	Now      func() time.Time // time.Now when nil
 	Workers  int
 	NoGroup  bool
+	KeepDays int // how long tablets keep what is acknowledged; the engine's default when 0
 }
 
-// openApp opens the store and builds the engine. The folder is made when it is not there,
-// unless it is opened read-only.
-func openApp(o appOptions) (*app, error) {
+func (o *appOptions) setDefaults() {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -67,6 +66,12 @@ func openApp(o appOptions) (*app, error) {
 	if o.Keys == "" {
 		o.Keys = filepath.Join(o.Dir, "keys")
 	}
+}
+
+// openApp opens the store and builds the engine. The folder is made when it is not there,
+// unless it is opened read-only.
+func openApp(o appOptions) (*app, error) {
+	o.setDefaults()
 	if o.ReadOnly {
 		if _, err := os.Stat(filepath.Join(o.Dir, "tenants")); err != nil {
 			return nil, fmt.Errorf("%s holds no Flette store (there is no folder tenants in it)", o.Dir)
@@ -78,6 +83,22 @@ func openApp(o appOptions) (*app, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newApp(o, st)
+}
+
+// openFileApp builds the engine over one store file that no data folder holds: a copy to look
+// at, or to make ready before it takes its place. o.Dir is not used but for the keys.
+func openFileApp(path string, o appOptions) (*app, error) {
+	o.setDefaults()
+	st, err := bolt.OpenFile(path, bolt.Options{ReadOnly: o.ReadOnly})
+	if err != nil {
+		return nil, err
+	}
+	return newApp(o, st)
+}
+
+func newApp(o appOptions, st *bolt.Store) (*app, error) {
+	var err error
 	a := &app{
 		dir: o.Dir, keyDir: o.Keys, store: st, log: o.Log, now: o.Now,
 		keys: map[model.TenantID]*seal.Keys{}, rules: map[model.TenantID]*iplos.Engine{},
@@ -90,7 +111,7 @@ func openApp(o appOptions) (*app, error) {
 			return a.tenantRules(v.Tenant().ID).Live(v, p, at)
 		},
 		Now:  func() model.Millis { return model.MillisOf(a.now()) },
-		Rand: rand.Reader, Log: o.Log, Workers: o.Workers,
+		Rand: rand.Reader, Log: o.Log, Workers: o.Workers, Limits: sync.PushLimits{KeepDays: o.KeepDays},
 	})
 	if err != nil {
 		return nil, errors.Join(err, st.Close())
@@ -143,9 +164,18 @@ func (a *app) applyRules(tx store.Tx, person model.PersonID, touched []model.Uni
 }
 
 // createTenant makes the key file, then the store. A key file that is there already is kept:
-// it belongs to a tenant whose store was lost, and only it can open the backups.
-func (a *app) createTenant(ctx context.Context, t store.Tenant) error {
-	if _, err := os.Stat(a.keyFile(t.ID)); errors.Is(err, os.ErrNotExist) {
+// it belongs to a tenant whose store was lost, and only it can open the backups. The store is
+// then made only with recreate, because to begin the record empty is for a person to say.
+func (a *app) createTenant(ctx context.Context, t store.Tenant, recreate bool) error {
+	_, err := os.Stat(a.keyFile(t.ID))
+	if err == nil && !recreate {
+		// Another's keys, or keys that cannot be used, are the nearer trouble.
+		if _, err := a.tenantKeys(t.ID); err != nil {
+			return err
+		}
+		return problemf("store-lost", "the keys of %s are here (%s), but its store is not; restore a backup with flette restore, or confirm with --recreate that its record begins empty", t.ID, a.keyFile(t.ID))
+	}
+	if errors.Is(err, os.ErrNotExist) {
 		k, err := seal.Generate(t.ID)
 		if err != nil {
 			return err

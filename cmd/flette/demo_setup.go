@@ -12,7 +12,7 @@ import (
 
 // municipality uses the engine directly, as the command line of an operator does.
 func (s *story) municipality(ctx context.Context) (told, error) {
-	if err := s.a.createTenant(ctx, demoTenantDoc()); err != nil {
+	if err := s.a.createTenant(ctx, demoTenantDoc(), false); err != nil {
 		return told{}, err
 	}
 	units, err := s.a.engine.ImportUnits(ctx, demoTenant, demoUnits())

@@ -28,7 +28,7 @@ type loadTarget struct {
 // addTenant makes a municipality of its own for the run.
 func (t *loadTarget) addTenant(ctx context.Context, salt string) error {
 	t.tenant = model.TenantID("load-" + salt)
-	_, err := doOp(ctx, t.at, tenantAddOp, store.Tenant{ID: t.tenant, Name: "Last (oppdiktet) " + salt, Kommune: demoKommune})
+	_, err := doOp(ctx, t.at, tenantAddOp, tenantAdd{Tenant: store.Tenant{ID: t.tenant, Name: "Last (oppdiktet) " + salt, Kommune: demoKommune}})
 	return err
 }
 

@@ -45,6 +45,12 @@ type cli struct {
 	Finding  findingCmd  `cmd:"" help:"Rules that merged records break: list."`
 	Extract  extractCmd  `cmd:"" help:"Messages to the register: run, list, resend, preview."`
 
+	Backup       backupCmd       `cmd:"" help:"Copy the stores while the server runs, and look the copies through."`
+	Restore      restoreCmd      `cmd:"" help:"Put a backup in the place of a store."`
+	RestoreDrill restoreDrillCmd `cmd:"" help:"Try the newest backups without touching anything."`
+	Salvage      salvageCmd      `cmd:"" help:"Make a new store of what can be read of a damaged one."`
+	Compact      compactCmd      `cmd:"" help:"Give the free pages of a store back to the disk."`
+
 	Demo    demoCmd    `cmd:"" help:"Play a working day of a municipality that does not exist."`
 	Load    loadCmd    `cmd:"" help:"Drive a server with a population of tablets and measure it."`
 	Verify  verifyCmd  `cmd:"" help:"Replay the journal and compare everything with it."`

@@ -30,6 +30,7 @@ type serveCmd struct {
 	BehindProxy bool       `help:"A proxy in front does TLS: allow plain HTTP on other addresses than loopback."`
 	External    string     `placeholder:"URL" help:"Base URL by which tablets call, when it is not the address listened on."`
 	OIDCConfig  string     `name:"oidc-config" placeholder:"FILE" help:"Identity providers whose access tokens are accepted, JSON."`
+	KeepDays    int        `default:"90" placeholder:"DAYS" help:"How long tablets keep what they have handed in, for a server restored from a backup. Default: ${default}."`
 	Memory      int        `default:"128" placeholder:"MIB" help:"Memory that the server tries to stay below, without the mapped store files. Default: ${default}."`
 	LogLevel    slog.Level `default:"info" placeholder:"LEVEL" help:"debug, info, warn or error. Default: ${default}."`
 }
@@ -55,6 +56,9 @@ Examples:
 
 // Validate refuses what would send access tokens over a network in clear.
 func (c *serveCmd) Validate() error {
+	if c.KeepDays < 1 {
+		return errors.New("--keep-days: tablets keep what they have handed in for 1 day at least; it must be longer than the oldest backup that may be restored")
+	}
 	host, _, err := net.SplitHostPort(c.Listen)
 	if err != nil {
 		return fmt.Errorf("--listen: an address is written host:port, for example 127.0.0.1:8080")
@@ -103,7 +107,7 @@ func (c *serveCmd) Run(ctx context.Context, out *output) (err error) {
 	} else if running {
 		return errServerRuns
 	}
-	a, err := openApp(appOptions{Dir: c.Data, Keys: c.Keys, Log: log})
+	a, err := openApp(appOptions{Dir: c.Data, Keys: c.Keys, Log: log, KeepDays: c.KeepDays})
 	if err != nil {
 		return err
 	}

@@ -53,7 +53,9 @@ type tenantAddCmd struct {
 	Name    string       `required:"" help:"Name as people know it."`
 	Kommune string       `required:"" placeholder:"NNNN" help:"Municipality number, four digits."`
 	Contact []contactArg `sep:"none" placeholder:"TYPE:NAME:PHONE:EMAIL" help:"Whom the register may call; types 1, 15, 16, 17 (code list 8471). May be given again."`
-	JSON    bool         `help:"Print JSON."`
+
+	Recreate bool `help:"Begin the record empty although the keys say that there was one: the store is lost, and there is no backup to restore."`
+	JSON     bool `help:"Print JSON."`
 }
 
 // Help is shown by --help.
@@ -61,6 +63,10 @@ func (*tenantAddCmd) Help() string {
 	return `Adds a municipality: an own store, an own journal and own keys. Its key file is written to
 the folder of the keys; keep a copy of it apart from the data, because nothing can be read
 without it. A running server serves the new municipality at once.
+
+When the key file is there and the store is not, the store was lost: restore a backup (flette
+restore), or give --recreate. Tablets that had been enrolled are then enrolled again, keep
+their ids, and hand in all that they keep.
 
 Example:
 
@@ -92,7 +98,12 @@ type tenantView struct {
 	KeyFile  string          `json:"key_file"`
 }
 
-var tenantAddOp = op[store.Tenant, tenantView]{name: "tenant-add", run: func(ctx context.Context, a *app, in store.Tenant) (tenantView, error) {
+type tenantAdd struct {
+	store.Tenant
+	Recreate bool `json:"recreate,omitzero"`
+}
+
+var tenantAddOp = op[tenantAdd, tenantView]{name: "tenant-add", run: func(ctx context.Context, a *app, in tenantAdd) (tenantView, error) {
 	ids, err := a.store.Tenants(ctx)
 	if err != nil {
 		return tenantView{}, err
@@ -101,7 +112,7 @@ var tenantAddOp = op[store.Tenant, tenantView]{name: "tenant-add", run: func(ctx
 	if slices.Contains(ids, in.ID) {
 		return tenantView{}, problemf("tenant-exists", "there is a municipality %s already", in.ID)
 	}
-	if err := a.createTenant(ctx, in); err != nil {
+	if err := a.createTenant(ctx, in.Tenant, in.Recreate); err != nil {
 		return tenantView{}, err
 	}
 	if a.tenantsChanged != nil {
@@ -123,9 +134,9 @@ func (a *app) tenantView(ctx context.Context, id model.TenantID) (out tenantView
 
 // Run adds the municipality.
 func (c *tenantAddCmd) Run(ctx context.Context, out *output) error {
-	t, err := doOp(ctx, c.dataFlags, tenantAddOp, store.Tenant{
+	t, err := doOp(ctx, c.dataFlags, tenantAddOp, tenantAdd{Recreate: c.Recreate, Tenant: store.Tenant{
 		ID: model.TenantID(c.ID), Name: strings.TrimSpace(c.Name), Kommune: c.Kommune, Contacts: contactsOf(c.Contact),
-	})
+	}})
 	if err != nil {
 		return err
 	}

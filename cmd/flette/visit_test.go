@@ -15,7 +15,7 @@ import (
 	"flette/sync"
 )
 
-// visitProgram lets two nurses visit everybody offline: visit DIR TENANT. They disagree about
+// visitProgram lets two nurses visit everybody offline: visit DIR TENANT [NURSE NURSE]. They disagree about
 // the memory of each person (a review), and give each person practical help (a message).
 func visitProgram(args []string) (err error) {
 	ctx := context.Background()
@@ -37,8 +37,12 @@ func visitProgram(args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	for i, actor := range []model.ActorID{"anne", "berit"} {
-		n, err := newNurse(ctx, a, tenant, actor)
+	nurses := []string{"anne", "berit"}
+	if len(args) > 2 {
+		nurses = args[2:]
+	}
+	for i, actor := range nurses {
+		n, err := newNurse(ctx, a, tenant, model.ActorID(actor))
 		if err != nil {
 			return err
 		}

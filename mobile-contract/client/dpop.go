@@ -10,6 +10,8 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"flette/internal/jwk"
+	contract "flette/mobile-contract"
+	"flette/model"
 )
 
 // prover makes DPoP proofs (RFC 9449) with one key. The header never changes, so it is
@@ -59,13 +61,14 @@ func (p *prover) proof(method, url string, now time.Time, token, nonce string) (
 	return signCompact(p.key, p.header, claims)
 }
 
-// enrolProof shows that whoever spends the code holds the key.
-func (p *prover) enrolProof(tenant, code string) (string, error) {
+// enrolProof shows that whoever spends the code holds the key, and claims the former id.
+func (p *prover) enrolProof(in *contract.EnrolRequest) (string, error) {
 	payload, err := json.Marshal(struct {
-		Tenant string `json:"tenant"`
-		Code   string `json:"code"`
-		JKT    string `json:"jkt"`
-	}{tenant, code, p.public.Thumbprint()})
+		Tenant model.TenantID `json:"tenant"`
+		Code   string         `json:"code"`
+		JKT    string         `json:"jkt"`
+		Former model.DeviceID `json:"former,omitzero"`
+	}{in.Tenant, in.Code, p.public.Thumbprint(), in.Former})
 	if err != nil {
 		return "", err
 	}

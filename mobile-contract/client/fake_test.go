@@ -51,11 +51,14 @@ type fake struct {
 	items   []contract.PullItem // feed, one per position or scope event
 	seenJTI map[string]bool
 
-	maxEntries  int      // more are 413
-	nonce       string   // required in proofs when set
-	busy        []string // Retry-After of the next answers
-	loseAnswers int      // process, then cut the connection
-	rewind      bool     // answer store-rewound when the held checkpoint is too large
+	maxEntries  int              // more are 413
+	nonce       string           // required in proofs when set
+	busy        []string         // Retry-After of the next answers
+	loseAnswers int              // process, then cut the connection
+	rewind      bool             // answer store-rewound when the held checkpoint is not continued
+	lives       map[string]int64 // former epochs, and how much of each is still here
+	forget      bool             // no device is known
+	keepDays    int
 	quarantine  map[model.Unit]string
 	noZstd      bool
 	forge       bool // sign checkpoints with a stranger's key
@@ -227,7 +230,7 @@ func (f *fake) enrol(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h, payload, err := parts(in.Proof, &key)
-	var c struct{ Tenant, Code, Jkt string }
+	var c struct{ Tenant, Code, Jkt, Former string }
 	if err != nil || h.Typ != "flette-enrol+jws" || json.Unmarshal(payload, &c, json.MatchCaseInsensitiveNames(true)) != nil ||
 		c.Tenant != string(in.Tenant) || c.Code != in.Code || c.Jkt != key.Thumbprint() {
 		f.problem(w, "invalid-proof", nil)
@@ -240,6 +243,13 @@ func (f *fake) enrol(w http.ResponseWriter, r *http.Request) {
 	id, err := model.ParseDeviceID(fmt.Sprintf("0190a000-0000-7000-8000-%012x", len(f.keys)+1))
 	if err != nil {
 		f.t.Error(err)
+	}
+	if !in.Former.IsZero() {
+		if c.Former != in.Former.String() {
+			f.problem(w, "invalid-proof", nil)
+			return
+		}
+		id, f.forget = in.Former, false
 	}
 	f.keys[id] = key
 	f.ok(w, 201, contract.EnrolResponse{Device: id, Tenant: in.Tenant, Epoch: f.epoch, JournalKey: f.vkey, Fingerprint: "AB CD", ServerTime: f.now})
@@ -342,16 +352,25 @@ func (f *fake) push(w http.ResponseWriter, r *http.Request) {
 		f.problem(w, "too-large", nil)
 		return
 	}
+	if f.forget {
+		f.problem(w, "unknown-device", nil)
+		return
+	}
 	if f.rewind && in.Checkpoint != "" {
 		held := strings.Split(in.Checkpoint, "\n")
 		size, err := strconv.ParseInt(held[1], 10, 64)
-		if now := int64(len(f.entries)); err != nil || size > now || held[0] != "flette/"+tenant+"/"+f.epoch {
-			f.problem(w, "store-rewound", func(p *contract.Problem) { p.Size, p.Epoch = &now, f.epoch })
+		epoch := strings.TrimPrefix(held[0], "flette/"+tenant+"/")
+		fork := f.lives[epoch]
+		if epoch == f.epoch {
+			fork = int64(len(f.entries))
+		}
+		if err != nil || size > fork {
+			f.problem(w, "store-rewound", func(p *contract.Problem) { p.Size, p.Epoch = &fork, f.epoch })
 			return
 		}
 	}
 	f.pushes++
-	out := contract.PushResponse{Epoch: f.epoch, Lease: f.newLease(device, string(l.Actor)), Limits: contract.Limits{Entries: 100, Bytes: 1 << 20, Entry: 1 << 18}}
+	out := contract.PushResponse{Epoch: f.epoch, Lease: f.newLease(device, string(l.Actor)), Limits: contract.Limits{Entries: 100, Bytes: 1 << 20, Entry: 1 << 18, KeepDays: f.keepDays}}
 	for i, text := range in.Entries {
 		res := f.judge(text)
 		res.Index = i
@@ -377,6 +396,7 @@ func (f *fake) judge(text string) contract.PushResult {
 	position := int64(len(f.entries))
 	f.entries = append(f.entries, j)
 	res := contract.PushResult{ID: j.ID.String(), Outcome: contract.OutcomeApplied, Position: &position}
+	res.Stamp = &model.Stamp{Wall: f.now, T: f.now, U: 1000, Lo: f.now, Hi: f.now, TEff: f.now, Class: model.ClockA}
 	e, err := model.DecodeEntry(j.Payload)
 	if err != nil {
 		f.t.Errorf("the client signed what is no entry: %v", err)

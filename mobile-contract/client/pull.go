@@ -97,7 +97,7 @@ func (t *Tablet) pullOne(ctx context.Context, report *PullReport, wait int) (mor
 		}
 	}
 	t.cursor = page.Cursor
-	t.adopt(cp)
+	t.pulled(cp)
 	report.Pages++
 	report.Items += len(page.Items)
 	return page.More, t.save()

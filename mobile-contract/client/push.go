@@ -36,8 +36,9 @@ func (r *PushReport) Count(outcome string) int {
 // holds what was acknowledged before an error; the rest stays in the outbox (T2, T3), so
 // Push may always be called again.
 //
-// After a problem store-rewound the kept entries are back in the outbox (T5): tell the
-// operator and push again.
+// After a problem store-rewound the entries that the server may have lost are back in the
+// outbox (T5): tell the operator and push again. After unknown-device everything is still
+// here: see [Tablet.Reenrol].
 func (t *Tablet) Push(ctx context.Context) (*PushReport, error) {
 	t.net.Lock()
 	defer t.net.Unlock()
@@ -61,11 +62,11 @@ func (t *Tablet) pushOne(ctx context.Context, report *PushReport, most *int) (le
 		t.mu.Unlock()
 		return 0, ErrNoLease
 	}
-	batch := t.batch(*most)
+	batch, presented := t.batch(*most), t.held.text
 	req := request{
 		method: http.MethodPost, path: "/v1/sync/push", scheme: "DPoP", token: t.s.Lease.Token,
 		safe: true, encoding: t.cfg.Encoding,
-		in: contract.PushRequest{Diary: t.diary(), Checkpoint: t.held.text, Entries: texts(batch)},
+		in: contract.PushRequest{Diary: t.diary(), Checkpoint: presented, Entries: texts(batch)},
 	}
 	t.mu.Unlock()
 
@@ -82,7 +83,7 @@ func (t *Tablet) pushOne(ctx context.Context, report *PushReport, most *int) (le
 	report.Requests++
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if err := t.accept(&out, batch); err != nil {
+	if err := t.accept(&out, batch, presented); err != nil {
 		return 0, err
 	}
 	report.Results = append(report.Results, out.Results...)
@@ -105,9 +106,7 @@ func (t *Tablet) pushRefused(answer *Error, sent int, most *int) (left int, err 
 		t.cfg.Encoding = EncodingNone
 		return max(1, sent), nil
 	case answer.Problem.Code == "store-rewound":
-		// All of them: a restored store grows again, so its size does not say what is missing.
-		// Sending one too many costs a duplicate.
-		t.resend()
+		t.rewound(answer.Problem)
 		return 0, errors.Join(answer, t.save())
 	}
 	return 0, answer
@@ -150,7 +149,7 @@ func (t *Tablet) diary() *contract.Diary {
 }
 
 // accept checks the whole answer before anything is forgotten, then settles each entry.
-func (t *Tablet) accept(out *contract.PushResponse, batch []Pending) error {
+func (t *Tablet) accept(out *contract.PushResponse, batch []Pending, presented string) error {
 	if len(out.Results) != len(batch) {
 		return fmt.Errorf("%w: %d results for %d entries", ErrAnswer, len(out.Results), len(batch))
 	}
@@ -166,8 +165,11 @@ func (t *Tablet) accept(out *contract.PushResponse, batch []Pending) error {
 			return fmt.Errorf("%w: result %d is acknowledged without a receipt", ErrAnswer, i) // C6
 		}
 	}
-	t.adopt(cp)
+	t.adopt(cp, presented)
 	for i := range out.Results {
+		if s := out.Results[i].Stamp; s != nil {
+			t.serverTime(s.Hi)
+		}
 		t.settle(&batch[i], &out.Results[i])
 	}
 	if out.Limits.Entries > 0 && out.Limits.Bytes > 0 {
@@ -176,6 +178,7 @@ func (t *Tablet) accept(out *contract.PushResponse, batch []Pending) error {
 	if out.Lease != nil {
 		t.anchor(out.Lease)
 	}
+	t.letGo()
 	return nil
 }
 
@@ -209,12 +212,7 @@ func (t *Tablet) settle(p *Pending, r *contract.PushResult) {
 		t.s.Refused = append(t.s.Refused, *p)
 		return
 	}
-	if t.cfg.Keep > 0 {
-		t.s.Kept = append(t.s.Kept, Kept{*p, *r.Position})
-		if extra := len(t.s.Kept) - t.cfg.Keep; extra > 0 {
-			t.s.Kept = slices.Delete(t.s.Kept, 0, extra)
-		}
-	}
+	t.keep(*p, r)
 }
 
 // check verifies a checkpoint against the key and the one that is held (T6).
@@ -230,9 +228,4 @@ func (t *Tablet) check(text, epoch string) (checkpoint, error) {
 		return cp, fmt.Errorf("%w: it is of another epoch than the answer", ErrCheckpoint)
 	}
 	return cp, cp.follows(t.held)
-}
-
-func (t *Tablet) adopt(cp checkpoint) {
-	t.renew(cp.epoch)
-	t.held, t.s.Checkpoint = cp, cp.text
 }

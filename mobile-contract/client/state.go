@@ -19,16 +19,17 @@ import (
 type State struct {
 	Tenant     model.TenantID  `json:"tenant"`
 	Device     model.DeviceID  `json:"device"`
-	Epoch      string          `json:"epoch"`
+	Epoch      string          `json:"epoch"` // life of the store that the kept positions are of
 	JournalKey string          `json:"journal_key"`
 	Seq        int64           `json:"seq"`  // of the newest signed entry
 	Prev       string          `json:"prev"` // its id
 	Lease      *contract.Lease `json:"lease,omitzero"`
 	Rebooted   bool            `json:"rebooted,omitzero"` // the monotonic clock does not reach back to the lease
 	Checkpoint string          `json:"checkpoint,omitzero"`
-	Outbox     []Pending       `json:"outbox"`           // oldest first
-	Refused    []Pending       `json:"refused,omitzero"` // for a person to see (T4)
-	Kept       []Kept          `json:"kept,omitzero"`    // acknowledged, for a rewound server (T5)
+	ServerTime model.Millis    `json:"server_time,omitzero"` // newest that the server gave
+	Outbox     []Pending       `json:"outbox"`               // oldest first
+	Refused    []Pending       `json:"refused,omitzero"`     // for a person to see (T4)
+	Kept       []Kept          `json:"kept,omitzero"`        // acknowledged, for a rewound server (T5)
 }
 
 // Pending is one signed entry.
@@ -44,7 +45,8 @@ type Pending struct {
 // Kept is an acknowledged entry and its place in the journal.
 type Kept struct {
 	Pending
-	Position int64 `json:"position"`
+	Position int64        `json:"position"`
+	Received model.Millis `json:"received,omitzero"` // by the server's clock
 }
 
 func (p Pending) decode() (*model.Entry, model.EntryID, error) {

@@ -44,7 +44,7 @@ type Config struct {
 	Batch    int    // most entries in a push, when lower than what the server allows
 	Page     int    // items in a pull page, 0 for the server's choice
 	Tries    int    // of a call that gets 429, 503 or no answer; 4 when 0
-	Keep     int    // acknowledged entries kept for a rewound server (T5); 1000 when 0, none when negative
+	Keep     int    // most acknowledged entries kept for a rewound server (T5); 5000 when 0, none when negative
 	Lean     bool   // keep ids of heads without their values: for populations of tablets
 
 	// Save puts the state on stable storage before it returns (T1). It is called for every
@@ -94,7 +94,7 @@ func New(cfg Config) (*Tablet, error) {
 		}
 		cfg.Key = ed25519.NewKeyFromSeed(seed)
 	}
-	cfg.Tries, cfg.Keep = cmp.Or(cfg.Tries, 4), cmp.Or(cfg.Keep, 1000)
+	cfg.Tries, cfg.Keep = cmp.Or(cfg.Tries, 4), cmp.Or(cfg.Keep, 5000)
 	prove, err := newProver(cfg.Key, cfg.Rand)
 	if err != nil {
 		return nil, err
@@ -105,7 +105,7 @@ func New(cfg Config) (*Tablet, error) {
 			base: strings.TrimSuffix(cfg.URL, "/"), http: cfg.HTTP, wall: cfg.Wall, sleep: cfg.Sleep,
 			rand: cfg.Rand, tries: cfg.Tries, prove: prove,
 		},
-		limits:  contract.Limits{Entries: 200, Bytes: 1 << 20, Entry: model.MaxEntryBytes},
+		limits:  contract.Limits{Entries: 200, Bytes: 1 << 20, Entry: model.MaxEntryBytes, KeepDays: 90},
 		view:    caseload{},
 		waiting: map[model.PersonID]int{},
 	}, nil
@@ -116,26 +116,32 @@ func New(cfg Config) (*Tablet, error) {
 func (t *Tablet) Enrol(ctx context.Context, tenant model.TenantID, code, label string) (*contract.EnrolResponse, error) {
 	t.net.Lock()
 	defer t.net.Unlock()
-	proof, err := t.call.prove.enrolProof(string(tenant), code)
+	out, verifier, err := t.enrol(ctx, contract.EnrolRequest{Tenant: tenant, Code: code, Label: label})
 	if err != nil {
 		return nil, err
-	}
-	var out contract.EnrolResponse
-	if _, err := t.call.do(ctx, request{
-		method: http.MethodPost, path: "/v1/devices", out: &out,
-		in: contract.EnrolRequest{Tenant: tenant, Code: code, Key: jsontext.Value(t.call.prove.public.String()), Proof: proof, Label: label},
-	}); err != nil {
-		return nil, err
-	}
-	verifier, err := note.NewVerifier(out.JournalKey)
-	if err != nil || verifier.Name() != "flette/"+string(out.Tenant) {
-		return nil, fmt.Errorf("%w: journal key", ErrCheckpoint)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.verifier = verifier
 	t.s = State{Tenant: out.Tenant, Device: out.Device, Epoch: out.Epoch, JournalKey: out.JournalKey}
-	return &out, t.save()
+	return out, t.save()
+}
+
+func (t *Tablet) enrol(ctx context.Context, in contract.EnrolRequest) (*contract.EnrolResponse, note.Verifier, error) {
+	var err error
+	if in.Proof, err = t.call.prove.enrolProof(&in); err != nil {
+		return nil, nil, err
+	}
+	in.Key = jsontext.Value(t.call.prove.public.String())
+	var out contract.EnrolResponse
+	if _, err := t.call.do(ctx, request{method: http.MethodPost, path: "/v1/devices", in: in, out: &out}); err != nil {
+		return nil, nil, err
+	}
+	verifier, err := note.NewVerifier(out.JournalKey)
+	if err != nil || verifier.Name() != "flette/"+string(out.Tenant) {
+		return nil, nil, fmt.Errorf("%w: journal key", ErrCheckpoint)
+	}
+	return &out, verifier, nil
 }
 
 // Login gets a lease for the user of an access token. Another user's caseload replaces the
@@ -159,9 +165,8 @@ func (t *Tablet) Login(ctx context.Context, accessToken string) (*contract.Lease
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.anchor(&out.Lease)
-	changed := t.viewOf != out.Lease.Actor || t.s.Epoch != out.Epoch
-	t.renew(out.Epoch)
-	if changed {
+	// Another epoch is no news yet: the next push asks whether it continues what we hold.
+	if t.viewOf != out.Lease.Actor {
 		t.viewOf = out.Lease.Actor
 		t.dropView()
 	}
@@ -171,29 +176,7 @@ func (t *Tablet) Login(ctx context.Context, accessToken string) (*contract.Lease
 // anchor takes a lease and notes the monotonic clock at its arrival.
 func (t *Tablet) anchor(l *contract.Lease) {
 	t.s.Lease, t.mono, t.s.Rebooted = l, t.cfg.Mono(), false
-}
-
-// renew notes a new life of the store. What was acknowledged in the old one may be missing
-// in the new, so it is sent again (T5).
-func (t *Tablet) renew(epoch string) {
-	if epoch == t.s.Epoch {
-		return
-	}
-	if t.s.Epoch != "" {
-		t.resend()
-	}
-	t.s.Epoch = epoch
-}
-
-// resend puts the kept entries back into the outbox, oldest first, and forgets the receipt
-// for them.
-func (t *Tablet) resend() {
-	for _, k := range t.s.Kept {
-		t.waiting[k.Person]++
-		t.s.Outbox = append(t.s.Outbox, k.Pending)
-	}
-	slices.SortStableFunc(t.s.Outbox, func(a, b Pending) int { return cmp.Compare(a.Seq, b.Seq) })
-	t.s.Kept, t.held, t.s.Checkpoint = nil, checkpoint{}, ""
+	t.serverTime(l.IssuedAt)
 }
 
 // dropView forgets what the server sent. Own work that waits stays visible (T8).

@@ -240,71 +240,6 @@ func TestWaitsAreHonoured(t *testing.T) {
 	}
 }
 
-func TestRewoundServerIsNoticed(t *testing.T) {
-	f := newFake(t)
-	tab, _ := f.tablet(Config{})
-	for i := range 3 {
-		sign(t, tab, memory, 1+i)
-		push(t, tab)
-	}
-	f.entries = f.entries[:1] // restored from an old copy without saying so
-	sign(t, tab, memory, 5)
-	_, err := tab.Push(context.Background())
-	var rewound *RewoundError
-	if !errors.Is(err, ErrRewound) || !errors.As(err, &rewound) || rewound.Held != 3 || rewound.Got != 2 {
-		t.Fatalf("got %v", err)
-	}
-	if len(tab.Outbox()) != 1 {
-		t.Error("an entry was forgotten on the word of a rewound server")
-	}
-	if _, err := tab.Pull(context.Background()); !errors.Is(err, ErrRewound) {
-		t.Errorf("pull: %v", err)
-	}
-	if _, size := tab.Checkpoint(); size != 3 {
-		t.Errorf("the receipt has shrunk to %d", size)
-	}
-}
-
-func TestStoreRewoundGetsTheEntriesAgain(t *testing.T) {
-	for _, epoch := range []string{"e1", "e2"} {
-		t.Run("restored as "+epoch, func(t *testing.T) {
-			f := newFake(t)
-			f.rewind = true
-			tab, _ := f.tablet(Config{})
-			for i := range 5 {
-				sign(t, tab, memory, 1+i)
-			}
-			push(t, tab)
-			pull(t, tab)
-			lost := slices.Clone(f.entries)
-			f.entries, f.items, f.epoch = f.entries[:2], f.items[:2], epoch
-			clear(f.first)
-			for _, j := range f.entries {
-				p := int64(0)
-				f.first[j.ID] = contract.PushResult{ID: j.ID.String(), Outcome: contract.OutcomeApplied, Position: &p}
-			}
-			_, err := tab.Push(context.Background())
-			if CodeOf(err) != "store-rewound" || len(tab.Outbox()) != 5 {
-				t.Fatalf("%v, outbox %d", err, len(tab.Outbox()))
-			}
-			// A stranger's entry takes the place of one that was lost, before ours come back.
-			other, _ := f.tablet(Config{})
-			sign(t, other, "score/hearing", 1)
-			push(t, other)
-			push(t, tab)
-			pull(t, tab)
-			for i := range lost {
-				if !slices.ContainsFunc(f.entries, func(j *model.JWS) bool { return j.ID == lost[i].ID }) {
-					t.Errorf("entry %d did not come back", i)
-				}
-			}
-			if got := heads(tab, memory); len(got) != 1 || got[0] != lost[4].ID {
-				t.Errorf("view after all: %v", got)
-			}
-		})
-	}
-}
-
 func TestForgedCheckpointForgetsNothing(t *testing.T) {
 	f := newFake(t)
 	tab, _ := f.tablet(Config{})
@@ -439,21 +374,6 @@ func TestOtherUserOtherView(t *testing.T) {
 	}
 	if r := pull(t, tab); r.Items != 1 {
 		t.Errorf("the new user's caseload was not loaded from the start: %+v", r)
-	}
-}
-
-func TestEpochChangeLoadsAnew(t *testing.T) {
-	f := newFake(t)
-	tab, _ := f.tablet(Config{})
-	sign(t, tab, memory, 2)
-	push(t, tab)
-	pull(t, tab)
-	f.epoch = "e2"
-	if r := pull(t, tab); !r.Anew || r.Items != 1 {
-		t.Errorf("%+v", r)
-	}
-	if r := push(t, tab); r.Count(contract.OutcomeDuplicate) != 1 {
-		t.Errorf("acknowledged work was not offered to the new life: %+v", r)
 	}
 }
 

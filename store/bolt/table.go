@@ -58,8 +58,11 @@ type table struct {
 
 func newTable(name string, b *bbolt.Bucket, fill float64) table {
 	b.FillPercent = fill
-	return table{name: name, seed: crc32.Update(0, castagnoli, []byte(name)), bucket: b, cursor: b.Cursor()}
+	return table{name: name, seed: seedOf(name), bucket: b, cursor: b.Cursor()}
 }
+
+// seedOf makes the name of the bucket part of every sum in it.
+func seedOf(name string) uint32 { return crc32.Update(0, castagnoli, []byte(name)) }
 
 func (tb *table) sum(key, value []byte) uint32 {
 	c := crc32.Update(crc32.Update(tb.seed, castagnoli, key), castagnoli, value)

@@ -112,14 +112,19 @@ func initFile(path string, t store.Tenant, o *Options) error {
 }
 
 // openTenant opens a tenant's file, makes sure that it is a whole one of this tenant, and
-// starts its writer.
+// starts its writer. An id of "" is that which the file names.
 func openTenant(s *Store, id model.TenantID, path string) (*tenant, error) {
 	db, file, err := openDB(path, &s.opts)
 	if err != nil {
 		return nil, err
 	}
 	t := &tenant{id: id, path: path, store: s, db: db, file: file, wake: make(chan struct{}, 1), done: make(chan struct{})}
-	if err := t.view(t.checkRecord); err != nil {
+	if err := t.view(func(v *view) error {
+		if t.id == "" {
+			t.id = v.record.ID
+		}
+		return t.checkRecord(v)
+	}); err != nil {
 		return nil, errors.Join(fmt.Errorf("%w (file %s)", err, path), db.Close())
 	}
 	if s.opts.ReadOnly {

@@ -1,0 +1,133 @@
+package bolt
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"flette/store"
+	"flette/store/storetest"
+)
+
+// Whatever bit flips, salvage ends, believes in no position that cannot be, and gives back
+// nothing under a checksum that was not stored.
+func TestSalvageAfterFlips(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	o := Options{InitialMmapSize: 1, pageSize: 1024}
+	s, err := Open(dir, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	create(t, s)
+	const n = 6
+	fillStore(t, s, n)
+	path := s.path(tenantID)
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	live := livePages(t, path, o.pageSize)
+	hurt := filepath.Join(t.TempDir(), "hurt.db")
+	flips, gone := 0, 0
+	for at := 0; at < len(whole); at += 3 {
+		if !live[uint64(at/o.pageSize)] || !used(whole, at) {
+			continue
+		}
+		flips++
+		b := append([]byte(nil), whole...)
+		b[at] ^= 1 << (at % 8)
+		if err := os.WriteFile(hurt, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		v, err := OpenSalvage(hurt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if end := v.End(); end > n+1 {
+			t.Fatalf("flip of byte %d: a journal of %d", at, end)
+		}
+		for p := range int64(n) {
+			found := false
+			for _, e := range v.Entries(p) {
+				if e.Trust != Broken {
+					found = true
+					if want := storetest.Entry(int(p)%3, int(p)%2, p+1); e.ID != want.ID {
+						t.Fatalf("flip of byte %d: position %d holds another entry", at, p)
+					}
+				}
+			}
+			if !found {
+				gone++
+			}
+		}
+		if v.Clean {
+			if _, ok := v.Tenant(); !ok {
+				t.Errorf("flip of byte %d: clean without a record", at)
+			}
+		}
+		if err := v.Docs(func(store.Kind, string, []byte) error { return nil }); err != nil {
+			t.Error(err)
+		}
+		if err := v.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("%d flips, %d of %d entries without a whole copy", flips, gone, flips*n)
+	if flips < 500 || gone > flips {
+		t.Error("the test does not reach what it is for")
+	}
+}
+
+// A digest says the same of a file and of its compacted copy, and another of a change.
+func TestDigestAndCompact(t *testing.T) {
+	dir := t.TempDir()
+	s, err := Open(dir, Options{InitialMmapSize: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	create(t, s)
+	fillStore(t, s, 40)
+	digest := func(s *Store) [32]byte {
+		t.Helper()
+		d, err := s.Digest(t.Context(), tenantID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	before, path := digest(s), s.path(tenantID)
+	if _, err := put(s, 40); err != nil {
+		t.Fatal(err)
+	}
+	after := digest(s)
+	if before == after {
+		t.Error("an update does not change the digest")
+	}
+	if err := CompactFile(path, filepath.Join(dir, "x.db"), Options{}); err == nil {
+		t.Error("a store that is open for writing was compacted")
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	to := filepath.Join(t.TempDir(), "small.db")
+	if err := CompactFile(path, to, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	c, err := OpenFile(to, Options{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Check(t.Context(), tenantID); err != nil {
+		t.Error(err)
+	}
+	if digest(c) != after {
+		t.Error("the compacted file holds something else")
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,222 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"flette/model"
+	"flette/store"
+)
+
+// DerivedKinds are the documents that follow from the journal: Refile makes them again.
+func DerivedKinds() []store.Kind {
+	return []store.Kind{
+		store.Review{}.DocKind(), store.OpenReview{}.DocKind(), store.QuarantineItem{}.DocKind(),
+		store.QuarantineRef{}.DocKind(), store.OpenQuarantine{}.DocKind(), store.Settlement{}.DocKind(),
+	}
+}
+
+// Refiled is what became of the entries of another file's journal.
+type Refiled struct {
+	Filed   int64           // entries
+	Changed []RefiledChange // entries that take effect otherwise than before, because others are missing
+}
+
+// RefiledChange is an entry whose judgement is another now.
+type RefiledChange struct {
+	ID       model.EntryID `json:"id"`
+	Position int64         `json:"position"` // now
+	Was      string        `json:"was"`
+	Is       string        `json:"is"`
+}
+
+const refileGroup = 200
+
+// Refile files the entries of a journal anew at the end of this one, in order: with the stamp
+// that each was given when it was received, and the quarantine that it was in. Everything
+// derived from them is made again. Without a gap the result is the journal that it was; with
+// one, what rested on a missing entry may be judged otherwise. item gives what was written
+// about a quarantined entry, nil when that is not known. The entries must be authentic.
+func (e *Engine) Refile(ctx context.Context, tenant model.TenantID, entries func(yield func(*store.LogEntry, *store.QuarantineItem) bool)) (Refiled, error) {
+	var out Refiled
+	ts, err := e.tenant(tenant)
+	if err != nil {
+		return out, err
+	}
+	type filing struct {
+		l    *store.LogEntry
+		item *store.QuarantineItem
+	}
+	var group []filing
+	flush := func() error {
+		if len(group) == 0 {
+			return nil
+		}
+		var changed []RefiledChange
+		_, err := e.st.Update(ctx, tenant, nil, func(tx store.Tx) error {
+			changed = nil
+			b := &batch{e: e, ts: ts, tx: tx, received: e.o.Now()}
+			for _, f := range group {
+				is, err := b.refile(f.l, f.item)
+				if err != nil {
+					return err
+				}
+				if was := f.l.Outcome.String(); is.Outcome != was {
+					changed = append(changed, RefiledChange{f.l.ID, is.Position, was, is.Outcome})
+				}
+			}
+			b.touched = nil // rules run once for each person, at the end
+			return b.finish()
+		})
+		out.Filed += int64(len(group))
+		out.Changed = append(out.Changed, changed...)
+		group = group[:0]
+		return err
+	}
+	entries(func(l *store.LogEntry, item *store.QuarantineItem) bool {
+		if group = append(group, filing{l, item}); len(group) == refileGroup {
+			err = flush()
+		}
+		return err == nil
+	})
+	if err == nil {
+		err = flush()
+	}
+	if err != nil {
+		return out, err
+	}
+	return out, e.rulesAnew(ctx, tenant)
+}
+
+// refile files one entry as it was judged before.
+func (b *batch) refile(l *store.LogEntry, item *store.QuarantineItem) (res Result, err error) {
+	c := &candidate{jws: &model.JWS{ID: l.ID, Device: l.Device, Header: l.Header, Payload: l.Payload, Signature: l.Signature}, stamp: l.Stamp}
+	tenant := b.tx.Tenant().ID
+	if c.entry, err = model.DecodeEntry(l.Payload); err != nil {
+		c.entry, c.placed = nil, placeOf(l.Payload, tenant, l.Device)
+		c.quarantine(asProblem(err))
+	} else if lease, err := parseLease(tenant, b.ts.keys, l.Device, c.entry.Actor, c.entry.Lease); err == nil {
+		c.lease, c.leaseOK = lease, true
+	}
+	if c.frame() != nil {
+		if err := b.chain(c); err != nil {
+			return res, err
+		}
+	}
+	switch {
+	case l.Outcome == store.Quarantined && item != nil:
+		c.problem = &model.Problem{Code: item.Code, Pointer: item.Pointer, Detail: item.Detail, Rule: item.Rule}
+	case l.Outcome == store.Quarantined:
+		c.problem = model.Problemf(l.Code, "", "the reason was lost with a damaged file")
+	default:
+		c.problem = nil // what was let through stays let through
+	}
+	err = b.apply(c, &res)
+	return res, err
+}
+
+// rulesAnew evaluates everything about every person.
+func (e *Engine) rulesAnew(ctx context.Context, tenant model.TenantID) error {
+	var persons []store.Person
+	err := e.st.View(ctx, tenant, func(v store.View) (err error) {
+		persons, err = store.List[store.Person](v, "", "", 0)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for group := range slices.Chunk(persons, refileGroup) {
+		_, err := e.st.Update(ctx, tenant, nil, func(tx store.Tx) error {
+			for _, p := range group {
+				units := []model.Unit{}
+				err := tx.Units(p.ID, "", "", func(s *model.UnitState) bool {
+					units = append(units, s.Unit)
+					return true
+				})
+				if err == nil && len(units) > 0 {
+					err = e.o.Rules(tx, p.ID, units, e.o.Now())
+				}
+				if err == nil {
+					err = e.o.Rules(tx, p.ID, nil, e.o.Now())
+				}
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Authentic reports whether a log entry is what a device signed and what the journal's tree
+// has at its position: known gives the device, leaf the stored hash there. With sure the entry
+// comes from where its checksum vouches for it, and only a tree that says otherwise, or a
+// signature that does not hold, speaks against it.
+func (e *Engine) Authentic(l *store.LogEntry, known func(model.DeviceID) (store.Device, bool), leaf func(index int64) ([32]byte, bool), sure bool) error {
+	j, err := model.ParseJWS(l.Compact())
+	if err != nil || j.ID != l.ID || j.Device != l.Device {
+		return errors.New("the bytes are not those of the entry's id")
+	}
+	d, ok := known(l.Device)
+	if ok {
+		key, err := e.keys.get(d.Key)
+		if err != nil || !key.Verify(j.Alg, j.SigningInput(), j.Signature) {
+			return errors.New("the signature does not hold")
+		}
+	}
+	want, stored := leaf(tlog.StoredHashIndex(0, l.Position))
+	switch {
+	case stored && want != LeafOf(l).Hash():
+		return errors.New("the journal's tree has another entry there")
+	case !sure && (!stored || !ok):
+		return errors.New("nothing vouches for it: its checksum does not fit or it may be old, and the tree or the device is lost too")
+	}
+	return nil
+}
+
+// RestoreDesk makes the tenant's review desk a device when it is none.
+func (e *Engine) RestoreDesk(ctx context.Context, tenant model.TenantID) error {
+	ts, err := e.tenant(tenant)
+	if err != nil {
+		return err
+	}
+	_, err = e.st.Update(ctx, tenant, nil, func(tx store.Tx) error {
+		if err := knows(tx, ts.desk.id); !errors.Is(err, ErrUnknownDevice) {
+			return err
+		}
+		return store.Put(tx, ts.desk.device(e.o.Now()))
+	})
+	return err
+}
+
+// BeginLifeAt is BeginLife for a journal that was made anew and is the one of the epoch only
+// as far as size: what a tablet holds beyond it is sent again. Lives that the record names
+// are cut down too.
+func (e *Engine) BeginLifeAt(ctx context.Context, tenant model.TenantID, size int64) (store.Tenant, error) {
+	epoch, err := e.newEpoch()
+	if err != nil {
+		return store.Tenant{}, err
+	}
+	_, err = e.st.Update(ctx, tenant, nil, func(tx store.Tx) error {
+		t := tx.Tenant()
+		t.Lives = slices.Clone(t.Lives)
+		for i := range t.Lives {
+			t.Lives[i].Size = min(t.Lives[i].Size, size)
+		}
+		return tx.PutTenant(t)
+	})
+	if err != nil {
+		return store.Tenant{}, err
+	}
+	return e.beginLife(ctx, tenant, epoch, func(v store.View) store.Life {
+		t := v.Tenant()
+		return store.Life{Epoch: t.Epoch, Size: size, Caseload: t.CaseloadSeq, Forked: t.Forked}
+	})
+}
