@@ -25,7 +25,8 @@ var adminOps = []adminOp{
 	personImportOp, personListOp, unitImportOp, unitListOp,
 	caseloadChangeOp, caseloadShowOp,
 	deviceInviteOp, deviceListOp, deviceRevokeOp,
-	reviewListOp, findingListOp,
+	reviewListOp, findingListOp, findingSettleOp, quarantineListOp, quarantineSettleOp,
+	blockOp, glassListOp, glassFollowUpOp,
 	extractRunOp, extractListOp, extractResendOp, extractPreviewOp,
 	verifyOp,
 }
