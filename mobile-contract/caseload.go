@@ -16,7 +16,7 @@ type LateNews struct {
 type BlockRequest struct {
 	Person model.PersonID `json:"person"`
 	Actor  model.ActorID  `json:"actor,omitempty"` // everybody when absent
-	Lift   bool           `json:"lift,omitempty"`  // unblock
+	Lift   bool           `json:"lift,omitzero"`   // unblock
 	From   *model.Millis  `json:"from,omitzero"`   // now when absent
 	Reason model.Reason   `json:"reason"`
 }
@@ -49,7 +49,7 @@ type BlockView struct {
 type BreakGlassRequest struct {
 	Person     *model.PersonID `json:"person,omitzero"`
 	NationalID string          `json:"national_id,omitempty"`
-	Minutes    int64           `json:"minutes,omitempty"` // 480 when absent, at most 1440
+	Minutes    int64           `json:"minutes,omitzero"` // 480 when absent, at most 1440
 	Reason     model.Reason    `json:"reason"`
 }
 

@@ -80,7 +80,7 @@ type Tenant struct {
 	CaseloadSeq int64 `json:"caseload_seq"`
 	// CaseloadIndexed is the caseload event up to which persons lead to their events
 	// (AssignmentRef); below CaseloadSeq in a store that an older version wrote.
-	CaseloadIndexed int64     `json:"caseload_indexed,omitempty"`
+	CaseloadIndexed int64     `json:"caseload_indexed,omitzero"`
 	Contacts        []Contact `json:"contacts,omitempty"`
 }
 
@@ -201,8 +201,8 @@ type Assignment struct {
 	From   model.Millis   `json:"from"`
 	To     model.Millis   `json:"to,omitempty"` // exclusive, 0 for open
 	End    bool           `json:"end,omitempty"`
-	Block  string         `json:"block,omitempty"`       // "block" or "unblock"
-	Glass  bool           `json:"break_glass,omitempty"` // taken by the actor in an emergency: outranks earlier blocks
+	Block  string         `json:"block,omitempty"`      // "block" or "unblock"
+	Glass  bool           `json:"break_glass,omitzero"` // taken by the actor in an emergency: outranks earlier blocks
 	By     string         `json:"by"`
 	Code   string         `json:"code,omitempty"` // of the reason
 	Reason string         `json:"reason,omitempty"`

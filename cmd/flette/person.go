@@ -131,7 +131,7 @@ type personList struct {
 	Tenant model.TenantID `json:"tenant"`
 	Names  bool           `json:"names"`
 
-	Unassigned bool `json:"unassigned,omitempty"`
+	Unassigned bool `json:"unassigned,omitzero"`
 }
 
 // personView is a person as the command line shows one.
