@@ -172,6 +172,22 @@ func mapKeys(m map[model.EntryID]model.PersonID) func(func(model.EntryID) bool) 
 	}
 }
 
+// BenchmarkIdlePull is the everyday contact: nothing has changed.
+func BenchmarkIdlePull(b *testing.B) {
+	w := newWorld(b, 60)
+	for range 5 {
+		w.assign("anne", w.persons...)
+	}
+	a := w.tablet("anne", model.RoleNurse)
+	a.pull(500)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := w.e.Pull(b.Context(), sync.PullRequest{Tenant: w.tenant, Device: a.id, Actor: a.actor, Cursor: a.cursor}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 // A locum has a person from eight to ten. What was signed inside counts whenever it arrives;
 // what was certainly signed outside waits. How certain is a matter of the tablet's clock.
 func TestLocumBounds(t *testing.T) {

@@ -123,6 +123,8 @@ type puller struct {
 	items  []PullItem
 	more   bool
 
+	reaches map[int64]map[model.PersonID]*reach // of events, by version
+
 	queue     []store.QuarantineItem // late entries from before the cursor
 	queueRead bool
 }
@@ -170,19 +172,32 @@ func (p *puller) run() error {
 	return nil
 }
 
+// caseloadAt is the function of that name for the actor. Held and wanted version are mostly
+// the same, and the times are not.
+func (p *puller) caseloadAt(version int64, at model.Millis) ([]model.PersonID, map[model.PersonID]model.Millis) {
+	r, known := p.reaches[version]
+	if !known {
+		if r = reaches(p.events, version); p.reaches == nil {
+			p.reaches = map[int64]map[model.PersonID]*reach{}
+		}
+		p.reaches[version] = r
+	}
+	return heldAt(r, at)
+}
+
 // current reports whether the tablet holds the caseload of a version now, and knows until
 // when: it forgets by itself whose time is over.
 func (p *puller) current(version int64) bool {
-	_, held := caseloadAt(p.events, p.c.held, p.c.heldAt)
-	_, want := caseloadAt(p.events, version, p.now)
+	_, held := p.caseloadAt(p.c.held, p.c.heldAt)
+	_, want := p.caseloadAt(version, p.now)
 	return maps.Equal(held, want)
 }
 
 // move sends the difference between the caseload that the tablet holds and the one it is to
 // hold. It is false when the page filled up before the end.
 func (p *puller) move() (bool, error) {
-	held, heldUntil := caseloadAt(p.events, p.c.held, p.c.heldAt)
-	want, until := caseloadAt(p.events, p.c.target, p.c.targetAt)
+	held, heldUntil := p.caseloadAt(p.c.held, p.c.heldAt)
+	want, until := p.caseloadAt(p.c.target, p.c.targetAt)
 	if p.c.person.IsZero() {
 		for _, person := range held {
 			if !slices.Contains(want, person) {
@@ -272,7 +287,7 @@ func (p *puller) changes() error {
 	if p.c.position >= size {
 		return nil
 	}
-	persons, _ := caseloadAt(p.events, p.c.held, p.c.heldAt)
+	persons, _ := p.caseloadAt(p.c.held, p.c.heldAt)
 	room := max(p.limit-len(p.items), 1)
 	var due []int64
 	cut := size

@@ -231,9 +231,13 @@ func union(ivs []interval) (out []interval) {
 // caseloadAt lists the persons of an actor at a version and time, in order of id, with the
 // end of what the actor has (0 for open).
 func caseloadAt(events []store.Assignment, version int64, at model.Millis) ([]model.PersonID, map[model.PersonID]model.Millis) {
-	ends := map[model.PersonID]model.Millis{}
+	return heldAt(reaches(events, version), at)
+}
+
+func heldAt(reaches map[model.PersonID]*reach, at model.Millis) ([]model.PersonID, map[model.PersonID]model.Millis) {
+	ends := make(map[model.PersonID]model.Millis, len(reaches))
 	var persons []model.PersonID
-	for p, r := range reaches(events, version) {
+	for p, r := range reaches {
 		if iv, ok := holds(r.have, at); ok {
 			persons, ends[p] = append(persons, p), iv.to
 		}
