@@ -12,6 +12,7 @@ import (
 	"flette/api/auth"
 	contract "flette/mobile-contract"
 	"flette/model"
+	"flette/sync"
 )
 
 // example gives each route a path and body that would be good for somebody. Ids are those of
@@ -42,41 +43,51 @@ func newWorld(t testing.TB, change ...func(*Options)) *world {
 	token := "Bearer " + h.token(testvik, "setup", admin)
 	h.want(http.StatusCreated, h.request("POST", "/v1/extracts", token, contract.ExtractRequest{Format: format, Target: "test"}), nil)
 	why := model.Reason{Code: "because", Text: "prøve"}
+	use, _, err := h.engine.BreakGlass(background, sync.BreakGlass{
+		Tenant: testvik, Actor: "n3", Roles: nurse, Person: h.people[testvik][3], Reason: why,
+	})
+	must(t, err)
 	settle := contract.SettleRequest{Reason: why}
 	value := contract.DecisionRequest{Value: []byte(`{"score":2}`), Reason: &why}
 	p, d := "/v1/persons/"+person.String(), "/v1/devices/"+n2.id.String()
 	w := &world{house: h, nurse: n1, examples: map[string]example{
-		"POST /v1/devices":                 {"/v1/devices", contract.EnrolRequest{Tenant: testvik, Code: "ABCD", Key: []byte(n1.pub.String()), Proof: "a.b.c"}},
-		"GET /v1/devices":                  {"/v1/devices?limit=2", nil},
-		"POST /v1/devices/{id}/revoke":     {d + "/revoke", contract.RevokeRequest{Reason: "lost"}},
-		"POST /v1/invites":                 {"/v1/invites", contract.InviteRequest{Label: "nettbrett"}},
-		"POST /v1/leases":                  {"/v1/leases", contract.LeaseRequest{Device: n1.id, Wall: model.MillisOf(noon)}},
-		"POST /v1/sync/push":               {pathPush, contract.PushRequest{Diary: &contract.Diary{Outbox: 1}, Entries: []string{}}},
-		"GET /v1/sync/pull":                {"/v1/sync/pull?limit=10", nil},
-		"GET /v1/persons":                  {"/v1/persons?limit=2", nil},
-		"GET /v1/persons/{id}":             {p + "?as_of=1", nil},
-		"GET /v1/persons/{id}/history":     {p + "/history?limit=1&unit=score/vision", nil},
-		"POST /v1/assignments":             {"/v1/assignments", contract.AssignRequest{Actor: "n3", Persons: []model.PersonID{person}}},
-		"GET /v1/reviews":                  {"/v1/reviews?state=open&limit=1", nil},
-		"GET /v1/reviews/{id}":             {"/v1/reviews/" + review, nil},
-		"POST /v1/reviews/{id}/decision":   {"/v1/reviews/" + review + "/decision", value},
-		"GET /v1/quarantine":               {"/v1/quarantine?state=open&limit=1", nil},
-		"GET /v1/quarantine/{id}":          {"/v1/quarantine/" + dead, nil},
-		"POST /v1/quarantine/{id}/release": {"/v1/quarantine/" + dead + "/release", settle},
-		"POST /v1/quarantine/{id}/close":   {"/v1/quarantine/" + dead + "/close", settle},
-		"POST /v1/extracts":                {"/v1/extracts", contract.ExtractRequest{Format: format, Target: "test"}},
-		"GET /v1/extracts":                 {"/v1/extracts?limit=1", nil},
-		"GET /v1/extracts/{id}":            {"/v1/extracts/x-1", nil},
-		"GET /v1/extracts/{id}/file":       {"/v1/extracts/x-1/file", nil},
-		"GET /v1/findings":                 {"/v1/findings?person=" + person.String() + "&rule=R2&severity=B", nil},
-		"GET /v1/reports/time":             {"/v1/reports/time?week=2026-W47&person=" + person.String(), nil},
-		"GET /v1/journal/checkpoint":       {"/v1/journal/checkpoint", nil},
-		"GET /v1/journal/inclusion":        {"/v1/journal/inclusion?size=3&entry=" + first.Results[0].ID + "&person=" + person.String(), nil},
-		"GET /v1/journal/consistency":      {"/v1/journal/consistency?from=1&to=3", nil},
-		"GET /v1/catalogue":                {"/v1/catalogue", nil},
-		"GET /v1/openapi.json":             {"/v1/openapi.json", nil},
-		"GET /livez":                       {"/livez", nil},
-		"GET /readyz":                      {"/readyz", nil},
+		"POST /v1/devices":                    {"/v1/devices", contract.EnrolRequest{Tenant: testvik, Code: "ABCD", Key: []byte(n1.pub.String()), Proof: "a.b.c"}},
+		"GET /v1/devices":                     {"/v1/devices?limit=2", nil},
+		"POST /v1/devices/{id}/revoke":        {d + "/revoke", contract.RevokeRequest{Reason: "lost"}},
+		"POST /v1/invites":                    {"/v1/invites", contract.InviteRequest{Label: "nettbrett"}},
+		"POST /v1/leases":                     {"/v1/leases", contract.LeaseRequest{Device: n1.id, Wall: model.MillisOf(noon)}},
+		"POST /v1/sync/push":                  {pathPush, contract.PushRequest{Diary: &contract.Diary{Outbox: 1}, Entries: []string{}}},
+		"GET /v1/sync/pull":                   {"/v1/sync/pull?limit=10", nil},
+		"GET /v1/persons":                     {"/v1/persons?limit=2&unassigned=false", nil},
+		"GET /v1/persons/{id}":                {p + "?as_of=1", nil},
+		"GET /v1/persons/{id}/history":        {p + "/history?limit=1&unit=score/vision", nil},
+		"POST /v1/assignments":                {"/v1/assignments", contract.AssignRequest{Actor: "n3", Persons: []model.PersonID{person}}},
+		"POST /v1/blocks":                     {"/v1/blocks", contract.BlockRequest{Person: h.people[testvik][1], Actor: "n9", Reason: why}},
+		"GET /v1/blocks":                      {"/v1/blocks?limit=1", nil},
+		"POST /v1/break-glass":                {"/v1/break-glass", contract.BreakGlassRequest{Person: &h.people[testvik][2], Minutes: 30, Reason: why}},
+		"GET /v1/break-glass":                 {"/v1/break-glass?state=open&limit=1", nil},
+		"POST /v1/break-glass/{id}/follow-up": {"/v1/break-glass/" + glassID(use.Seq) + "/follow-up", settle},
+		"POST /v1/findings/settle":            {"/v1/findings/settle", contract.FindingSettleRequest{Person: person, Rule: "R9", Unit: "person/household", Act: "close", Reason: why}},
+		"GET /v1/reviews":                     {"/v1/reviews?state=open&limit=1", nil},
+		"GET /v1/reviews/{id}":                {"/v1/reviews/" + review, nil},
+		"POST /v1/reviews/{id}/decision":      {"/v1/reviews/" + review + "/decision", value},
+		"GET /v1/quarantine":                  {"/v1/quarantine?state=open&limit=1&unit=0190a000-0000-7000-8000-000000000001&actor=n1", nil},
+		"GET /v1/quarantine/{id}":             {"/v1/quarantine/" + dead, nil},
+		"POST /v1/quarantine/{id}/release":    {"/v1/quarantine/" + dead + "/release", settle},
+		"POST /v1/quarantine/{id}/close":      {"/v1/quarantine/" + dead + "/close", settle},
+		"POST /v1/extracts":                   {"/v1/extracts", contract.ExtractRequest{Format: format, Target: "test"}},
+		"GET /v1/extracts":                    {"/v1/extracts?limit=1", nil},
+		"GET /v1/extracts/{id}":               {"/v1/extracts/x-1", nil},
+		"GET /v1/extracts/{id}/file":          {"/v1/extracts/x-1/file", nil},
+		"GET /v1/findings":                    {"/v1/findings?person=" + person.String() + "&rule=R2&severity=B&state=all", nil},
+		"GET /v1/reports/time":                {"/v1/reports/time?week=2026-W47&person=" + person.String(), nil},
+		"GET /v1/journal/checkpoint":          {"/v1/journal/checkpoint", nil},
+		"GET /v1/journal/inclusion":           {"/v1/journal/inclusion?size=3&entry=" + first.Results[0].ID + "&person=" + person.String(), nil},
+		"GET /v1/journal/consistency":         {"/v1/journal/consistency?from=1&to=3", nil},
+		"GET /v1/catalogue":                   {"/v1/catalogue", nil},
+		"GET /v1/openapi.json":                {"/v1/openapi.json", nil},
+		"GET /livez":                          {"/livez", nil},
+		"GET /readyz":                         {"/readyz", nil},
 	}}
 	for i := range routes {
 		if _, ok := w.examples[routes[i].method+" "+routes[i].path]; !ok {

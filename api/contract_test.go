@@ -85,6 +85,7 @@ func TestRequiredMembers(t *testing.T) {
 	for _, v := range []any{
 		contract.EnrolRequest{}, contract.LeaseRequest{}, contract.PushRequest{}, contract.Diary{}, contract.DecisionRequest{},
 		contract.SettleRequest{}, contract.InviteRequest{}, contract.RevokeRequest{}, contract.AssignRequest{},
+		contract.BlockRequest{}, contract.BreakGlassRequest{}, contract.FindingSettleRequest{},
 		contract.ExtractRequest{}, contract.ExtractResend{}, model.Reason{},
 	} {
 		rt := reflect.TypeOf(v)

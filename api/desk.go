@@ -35,7 +35,14 @@ func listReviews(c *call) (answer, error) {
 		if err != nil {
 			return err
 		}
+		access, err := c.access(v)
+		if err != nil {
+			return err
+		}
 		for _, r := range reviews {
+			if !access.Sees(r.Person) {
+				continue
+			}
 			view, err := c.reviewView(v, r)
 			if err != nil {
 				return err
@@ -64,6 +71,9 @@ func (c *call) readReview() (view contract.ReviewView, err error) {
 		if err != nil {
 			return err
 		}
+		if err := c.sees(v, r.Person); err != nil {
+			return err
+		}
 		view, err = c.reviewView(v, r)
 		return err
 	})
@@ -86,6 +96,9 @@ func decide(c *call) (answer, error) {
 	in, f := c.decision()
 	if f != nil {
 		return answer{}, f
+	}
+	if _, err := c.readReview(); err != nil {
+		return answer{}, err // who may not see the person decides nothing
 	}
 	result, err := c.decideOn(in, strings.Trim(c.ifMatch[0], `"`))
 	if errors.Is(err, sync.ErrHeadsMoved) {
@@ -187,14 +200,21 @@ func listQuarantine(c *call) (answer, error) {
 	if f != nil {
 		return answer{}, f
 	}
+	filter, f := c.quarantineFilter(state)
+	if f != nil {
+		return answer{}, f
+	}
 	list := "quarantine-" + state
 	after, f := afterOf(list, c.text("cursor"))
 	if f != nil {
 		return answer{}, f
 	}
 	out := contract.QuarantineList{Items: []contract.QuarantineView{}}
-	err := c.view(func(v store.View) error {
-		items, next, err := c.engine().Quarantine(v, state, after, limit)
+	err := c.view(func(v store.View) (err error) {
+		if filter.Sees, err = c.access(v); err != nil {
+			return err
+		}
+		items, next, err := c.engine().Quarantine(v, filter, after, limit)
 		if err != nil {
 			return err
 		}
@@ -209,6 +229,21 @@ func listQuarantine(c *call) (answer, error) {
 		return nil
 	})
 	return answer{status: http.StatusOK, value: out}, err
+}
+
+func (c *call) quarantineFilter(state string) (out sync.QuarantineFilter, f *failure) {
+	out = sync.QuarantineFilter{State: state, Unit: c.text("unit"), Owner: model.ActorID(c.text("actor"))}
+	person, f := c.personQuery()
+	if person != nil {
+		out.Person = *person
+	}
+	if _, err := model.ParsePersonID(out.Unit); out.Unit != "" && err != nil {
+		return out, badQuery("unit") // a UUID in its one spelling, like the id of a person
+	}
+	if _, err := model.ParseActorID(string(out.Owner)); out.Owner != "" && err != nil {
+		return out, badQuery("actor")
+	}
+	return out, f
 }
 
 func getQuarantined(c *call) (answer, error) {
@@ -226,7 +261,14 @@ func (c *call) quarantined(id model.EntryID) (view contract.QuarantineView, err 
 		return view, err
 	}
 	err = c.view(func(v store.View) error {
-		view, err = quarantineView(v, &item)
+		if err := c.sees(v, item.Person); err != nil {
+			return err
+		}
+		status, err := c.engine().QuarantineStatus(v, &item)
+		if err != nil {
+			return err
+		}
+		view, err = quarantineView(v, &status)
 		return err
 	})
 	return view, err
@@ -246,6 +288,9 @@ func (c *call) settle(act model.Act) (answer, error) {
 	}
 	if f := checkReason(&in.Reason); f != nil {
 		return answer{}, f
+	}
+	if _, err := c.quarantined(id); err != nil {
+		return answer{}, err // who may not see the person settles nothing
 	}
 	result, err := c.engine().Settle(c.ctx, c.who.tenant, id, act, c.who.actor, c.who.roles, in.Reason)
 	var p *model.Problem

@@ -164,6 +164,9 @@ func (s *Server) pullItem(tenant model.TenantID, it *sync.PullItem) (contract.Pu
 		}
 		out.Type = contract.ItemQuarantine
 		out.Settled = &contract.SettledNews{Entry: it.Settled.Entry, State: state, Reason: it.Settled.Reason}
+	case it.Late != nil:
+		out.Type = contract.ItemLate
+		out.Late = &contract.LateNews{Entry: it.Late.Entry, Code: it.Late.Code, Received: it.Late.Received}
 	default:
 		view := unitView(it.Person, it.Unit)
 		out.Type, out.Unit = contract.ItemUnit, &view

@@ -82,6 +82,8 @@ var errorCodes = []struct {
 	{sync.ErrNoReview, "already-settled", ""},
 	{sync.ErrSettled, "already-settled", ""},
 	{sync.ErrNotReleasable, "not-releasable", ""},
+	{sync.ErrHasAccess, "has-access", ""},
+	{sync.ErrOwnUse, "forbidden", ""},
 	{store.ErrNotFound, "not-found", ""},
 	{store.ErrFull, "store-full", ""},
 	{store.ErrClosed, "not-ready", ""},

@@ -12,10 +12,27 @@ import (
 
 const (
 	listOfPersons = "persons"
-	listOfUnits   = "units"
-	listOfHistory = "history"
-	unitsPage     = 500
+
+	listOfUnassigned = "unassigned"
+	listOfUnits      = "units"
+	listOfHistory    = "history"
+	unitsPage        = 500
 )
+
+// access is what the caller may see (H3), in the snapshot of v.
+func (c *call) access(v store.View) (*sync.Access, error) {
+	return c.engine().Access(v, c.who.actor, c.who.roles)
+}
+
+// sees answers not-found for a person whom the caller may not see: nobody's person and
+// somebody else's get the same answer (H3).
+func (c *call) sees(v store.View, id model.PersonID) error {
+	access, err := c.access(v)
+	if err == nil && !access.Sees(id) {
+		err = store.ErrNotFound
+	}
+	return err
+}
 
 // listPersons lists the tenant for those who see it, and the own caseload for a nurse (H3).
 func listPersons(c *call) (answer, error) {
@@ -23,13 +40,24 @@ func listPersons(c *call) (answer, error) {
 	if f != nil {
 		return answer{}, f
 	}
-	after, f := afterPerson(listOfPersons, c.text("cursor"))
+	unassigned, f := c.choice("unassigned", "false", "true", "false")
+	if f != nil {
+		return answer{}, f
+	}
+	if unassigned == "true" && !c.who.seesAll() {
+		return answer{}, fail("forbidden", "")
+	}
+	list := listOfPersons
+	if unassigned == "true" {
+		list = listOfUnassigned
+	}
+	after, f := afterPerson(list, c.text("cursor"))
 	if f != nil {
 		return answer{}, f
 	}
 	out := contract.PersonList{Persons: []contract.PersonCard{}}
 	err := c.view(func(v store.View) error {
-		persons, err := c.persons(v, after, limit)
+		persons, err := c.persons(v, unassigned == "true", after, limit)
 		if err != nil {
 			return err
 		}
@@ -41,56 +69,73 @@ func listPersons(c *call) (answer, error) {
 			out.Persons = append(out.Persons, card)
 		}
 		if len(persons) == limit {
-			out.Next = nextOf(listOfPersons, persons[limit-1].ID.String())
+			out.Next = nextOf(list, persons[limit-1].ID.String())
 		}
 		return nil
 	})
 	return answer{status: http.StatusOK, value: out}, err
 }
 
-func (c *call) persons(v store.View, after model.PersonID, limit int) ([]store.Person, error) {
-	if c.who.seesAll() {
-		key := ""
-		if !after.IsZero() {
-			key = after.String()
-		}
-		return store.List[store.Person](v, "", key, limit)
-	}
-	ids, err := c.engine().Caseload(v, c.who.actor, c.engine().Now())
+// persons lists up to limit persons whom the caller may see after an id, in order of id;
+// with unassigned, those of them whom nobody has.
+func (c *call) persons(v store.View, unassigned bool, after model.PersonID, limit int) ([]store.Person, error) {
+	access, err := c.access(v)
 	if err != nil {
 		return nil, err
 	}
 	var out []store.Person
-	for _, id := range ids {
-		if !after.IsZero() && id.String() <= after.String() {
-			continue
+	if !c.who.seesAll() {
+		for _, id := range access.Caseload() {
+			if !after.IsZero() && id.String() <= after.String() {
+				continue
+			}
+			p, err := store.Get[store.Person](v, id.String())
+			if err != nil {
+				return nil, err
+			}
+			if out = append(out, p); len(out) == limit {
+				break
+			}
 		}
-		p, err := store.Get[store.Person](v, id.String())
+		return out, nil
+	}
+	var owned map[model.PersonID]bool
+	if unassigned {
+		if owned, err = c.engine().Owned(v, c.engine().Now()); err != nil {
+			return nil, err
+		}
+	}
+	key := ""
+	if !after.IsZero() {
+		key = after.String()
+	}
+	for {
+		page, err := store.List[store.Person](v, "", key, limit)
 		if err != nil {
 			return nil, err
 		}
-		if out = append(out, p); len(out) == limit {
-			break
+		for i := range page {
+			if key = page[i].DocKey(); owned[page[i].ID] || !access.Sees(page[i].ID) {
+				continue
+			}
+			if out = append(out, page[i]); len(out) == limit {
+				return out, nil
+			}
+		}
+		if len(page) < limit {
+			return out, nil
 		}
 	}
-	return out, nil
 }
 
-// person reads the {id} of the path as a person whom the caller may see. Nobody's person and
-// somebody else's get the same answer (H3).
+// person reads the {id} of the path as a person whom the caller may see.
 func (c *call) person(v store.View) (store.Person, error) {
 	id, err := model.ParsePersonID(c.id)
 	if err != nil {
 		return store.Person{}, badPath()
 	}
-	if !c.who.seesAll() {
-		mine, err := c.engine().InCaseload(v, c.who.actor, id)
-		if err != nil {
-			return store.Person{}, err
-		}
-		if !mine {
-			return store.Person{}, store.ErrNotFound
-		}
+	if err := c.sees(v, id); err != nil {
+		return store.Person{}, err
 	}
 	return store.Get[store.Person](v, id.String())
 }
@@ -157,11 +202,18 @@ func (c *call) pastUnits(v store.View, person model.PersonID, asOf int64, after 
 }
 
 func (c *call) personFindings(v store.View, person model.PersonID, out *contract.PersonRecord) error {
-	findings, _, err := c.engine().Findings(v, &person, nil, "", maxLimit)
-	for i := range findings {
-		out.Findings = append(out.Findings, findingView(&findings[i]))
+	findings, _, err := c.engine().Findings(v, &person, sync.FindingFilter{}, "", maxLimit)
+	if err != nil {
+		return err
 	}
-	return err
+	for i := range findings {
+		view, err := findingView(v, &findings[i])
+		if err != nil {
+			return err
+		}
+		out.Findings = append(out.Findings, view)
+	}
+	return nil
 }
 
 // getHistory lists a person's entries as signed.
@@ -175,10 +227,8 @@ func getHistory(c *call) (answer, error) {
 		return answer{}, f
 	}
 	unit := c.text("unit")
-	if unit != "" && unit != string(model.QuarantineUnit) {
-		if _, err := model.ParseUnit(unit); err != nil {
-			return answer{}, badQuery("unit")
-		}
+	if unit != "" && !namesUnit(model.Unit(unit)) {
+		return answer{}, badQuery("unit")
 	}
 	out := contract.History{Entries: []contract.HistoryEntry{}}
 	err := c.view(func(v store.View) error {
@@ -197,6 +247,13 @@ func getHistory(c *call) (answer, error) {
 		return err
 	})
 	return answer{status: http.StatusOK, value: out}, err
+}
+
+// namesUnit reports whether some act can name the unit.
+func namesUnit(u model.Unit) bool {
+	_, err := model.ParseUnit(string(u))
+	_, ferr := model.ParseFinding(u)
+	return err == nil || ferr == nil || u == model.QuarantineUnit
 }
 
 // assign changes a caseload.

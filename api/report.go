@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 	contract "flette/mobile-contract"
 	"flette/model"
 	"flette/store"
+	"flette/sync"
 )
 
 // What goes to the register, and what keeps it from going.
@@ -222,34 +224,46 @@ func listFindings(c *call) (answer, error) {
 	if f != nil {
 		return answer{}, f
 	}
-	keep := func(x *store.Finding) bool {
-		return (rule == "" || x.Rule == rule) && (severity == "" || x.Severity == severity)
+	state, f := c.choice("state", sync.StateOpen, sync.StateOpen, sync.StateReleased, sync.StateClosed, "all")
+	if f != nil {
+		return answer{}, f
+	}
+	filter := sync.FindingFilter{State: state, Rule: rule, Severity: severity}
+	if state == "all" {
+		filter.State = ""
 	}
 	out := contract.FindingList{Findings: []contract.FindingView{}}
-	err := c.view(func(v store.View) error {
-		if err := personThere(v, person); err != nil {
+	err := c.view(func(v store.View) (err error) {
+		if filter.Sees, err = c.access(v); err != nil {
 			return err
 		}
-		findings, next, err := c.engine().Findings(v, person, keep, after, limit)
+		if err := personThere(v, filter.Sees, person); err != nil {
+			return err
+		}
+		findings, next, err := c.engine().Findings(v, person, filter, after, limit)
 		if err != nil {
 			return err
 		}
 		for i := range findings {
-			out.Findings = append(out.Findings, findingView(&findings[i]))
+			view, err := findingView(v, &findings[i])
+			if err != nil {
+				return err
+			}
+			out.Findings = append(out.Findings, view)
 		}
 		out.Next = nextOf("findings", next)
 		if after == "" {
-			out.Counts, err = c.countFindings(v, person, keep)
+			out.Counts, err = c.countFindings(v, person, filter)
 		}
 		return err
 	})
 	return answer{status: http.StatusOK, value: out}, err
 }
 
-func (c *call) countFindings(v store.View, person *model.PersonID, keep func(*store.Finding) bool) (map[string]int, error) {
+func (c *call) countFindings(v store.View, person *model.PersonID, filter sync.FindingFilter) (map[string]int, error) {
 	counts := map[string]int{}
 	for after := ""; ; {
-		page, next, err := c.engine().Findings(v, person, keep, after, maxLimit)
+		page, next, err := c.engine().Findings(v, person, filter, after, maxLimit)
 		for i := range page {
 			counts[page[i].Rule]++
 		}
@@ -258,6 +272,47 @@ func (c *call) countFindings(v store.View, person *model.PersonID, keep func(*st
 		}
 		after = next
 	}
+}
+
+// settleFinding says what a supervisor thinks of a finding, as an entry of the desk.
+func settleFinding(c *call) (answer, error) {
+	var in contract.FindingSettleRequest
+	if f := decodeStrict(c.body, &in); f != nil {
+		return answer{}, f
+	}
+	ref := model.FindingRef{Rule: in.Rule, Unit: in.Unit}
+	if in.Act != model.ActRelease && in.Act != model.ActClose && in.Act != model.ActReinstate {
+		return answer{}, failAt("invalid-member", "/act", "The act is release, close or reinstate.")
+	}
+	if !ruleShape.MatchString(in.Rule) {
+		return answer{}, failAt("invalid-member", "/rule", "A rule is R and its number.")
+	}
+	if _, err := model.ParseFinding(ref.Path()); err != nil {
+		return answer{}, failAt("invalid-member", "/unit", "This is no unit path.")
+	}
+	if f := checkReason(&in.Reason); f != nil {
+		return answer{}, f
+	}
+	if err := c.view(func(v store.View) error { return c.sees(v, in.Person) }); err != nil {
+		return answer{}, err
+	}
+	result, err := c.engine().SettleFinding(c.ctx, sync.FindingAct{
+		Tenant: c.who.tenant, Person: in.Person, Ref: ref, Act: in.Act, Actor: c.who.actor, Roles: c.who.roles, Reason: in.Reason,
+	})
+	if err != nil {
+		return answer{}, err
+	}
+	out := contract.FindingSettleResponse{Result: resultView(0, &result.Results[0]), Checkpoint: string(result.Checkpoint)}
+	err = c.view(func(v store.View) error {
+		all, _, err := c.engine().Findings(v, &in.Person, sync.FindingFilter{Rule: in.Rule}, "", maxLimit)
+		for i := range all {
+			if all[i].Unit == in.Unit && err == nil {
+				out.Finding, err = findingView(v, &all[i])
+			}
+		}
+		return err
+	})
+	return answer{status: http.StatusCreated, value: out}, err
 }
 
 func (c *call) personQuery() (*model.PersonID, *failure) {
@@ -272,9 +327,12 @@ func (c *call) personQuery() (*model.PersonID, *failure) {
 	return &id, nil
 }
 
-func personThere(v store.View, id *model.PersonID) error {
+func personThere(v store.View, access *sync.Access, id *model.PersonID) error {
 	if id == nil {
 		return nil
+	}
+	if !access.Sees(*id) {
+		return store.ErrNotFound
 	}
 	_, err := v.Doc(store.Person{}.DocKind(), id.String())
 	return err
@@ -296,10 +354,15 @@ func timeReport(c *call) (answer, error) {
 	}
 	out := contract.TimeReport{Week: week}
 	err := c.view(func(v store.View) (err error) {
-		if err := personThere(v, person); err != nil {
+		access, err := c.access(v)
+		if err != nil {
+			return err
+		}
+		if err := personThere(v, access, person); err != nil {
 			return err
 		}
 		out.Rows, err = c.s.o.Weekly(v, week, person)
+		out.Rows = slices.DeleteFunc(out.Rows, func(r contract.TimeRow) bool { return !access.Sees(r.Person) })
 		return err
 	})
 	var p *model.Problem

@@ -109,6 +109,7 @@ type Limits struct {
 	Device  Rate          // sync calls of a device; 20 a second, 200 at once
 	Actor   Rate          // calls of a user; 20 a second, 100 at once
 	Enrol   Rate          // enrolments from one address; one each 6 s, 20 at once
+	Glass   Rate          // tries of a user to break the glass; one each 5 min, 10 at once
 }
 
 func (l *Limits) setDefaults(engine sync.PushLimits) {
@@ -124,6 +125,7 @@ func (l *Limits) setDefaults(engine sync.PushLimits) {
 	setDefault(&l.Device, Rate{50 * time.Millisecond, 200})
 	setDefault(&l.Actor, Rate{50 * time.Millisecond, 100})
 	setDefault(&l.Enrol, Rate{6 * time.Second, 20})
+	setDefault(&l.Glass, Rate{5 * time.Minute, 10})
 }
 
 func setDefault[T comparable](p *T, v T) {
@@ -142,6 +144,8 @@ type Server struct {
 	devices  *buckets
 	actors   *buckets
 	remotes  *buckets
+	glasses  *buckets
+	missed   atomic.Int64 // tries to break the glass for whom nobody knows
 	pushes   *gate
 	tenants  gosync.Map // model.TenantID -> struct{}: those known to exist
 	labels   map[string]string
@@ -193,7 +197,8 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		o: o, labels: labelsOf(o.Catalogue), openapi: newDocument(contract.OpenAPIJSON()),
 		devices: newBuckets(o.Limits.Device), actors: newBuckets(o.Limits.Actor), remotes: newBuckets(o.Limits.Enrol),
-		pushes: newGate(o.Limits.AtWork),
+		glasses: newBuckets(o.Limits.Glass),
+		pushes:  newGate(o.Limits.AtWork),
 	}
 	proofs, err := auth.NewProofVerifier(auth.ProofConfig{NonceKey: o.NonceKey})
 	if err != nil {

@@ -82,7 +82,7 @@ func (c *call) reviewView(v store.View, r *sync.ReviewStatus) (contract.ReviewVi
 
 func etagOf(r *contract.ReviewView) string { return `"` + r.HeadSet + `"` }
 
-func quarantineView(v store.View, q *store.QuarantineItem) (contract.QuarantineView, error) {
+func quarantineView(v store.View, q *sync.QuarantineStatus) (contract.QuarantineView, error) {
 	l, err := v.Entry(q.Position)
 	if err != nil {
 		return contract.QuarantineView{}, err
@@ -90,6 +90,7 @@ func quarantineView(v store.View, q *store.QuarantineItem) (contract.QuarantineV
 	return contract.QuarantineView{
 		Entry: q.ID, Position: q.Position, Person: q.Person, Device: q.Device, Actor: q.Actor, Code: q.Code,
 		Pointer: q.Pointer, Detail: q.Detail, Rule: q.Rule, State: q.State, Received: q.Received, JWS: string(l.Compact()),
+		HomeUnit: q.Home, Owners: q.Owners,
 	}, nil
 }
 
@@ -111,10 +112,25 @@ func historyEntry(p *sync.Past) contract.HistoryEntry {
 	return out
 }
 
-func findingView(f *store.Finding) contract.FindingView {
-	return contract.FindingView{
+// findingView gives the reason of a settlement as it was signed.
+func findingView(v store.View, f *sync.FindingStatus) (contract.FindingView, error) {
+	out := contract.FindingView{
 		Rule: f.Rule, Severity: f.Severity, Person: f.Person, Unit: f.Unit, Detail: f.Detail, Owner: f.Owner, Since: f.Since,
+		State: f.State,
 	}
+	if f.Settled == nil {
+		return out, nil
+	}
+	l, err := v.Entry(f.Settled.Position)
+	if err != nil {
+		return out, err
+	}
+	en, err := model.DecodeEntry(l.Payload)
+	if err != nil {
+		return out, err
+	}
+	out.Settled, out.Reason = &f.Settled.By, en.Reason
+	return out, nil
 }
 
 func extractView(x *store.Extract) contract.ExtractView {

@@ -58,8 +58,9 @@ var Codes = []Code{
 
 	// The state of things.
 	{"conflict", 409, "", RetryFixed, "The request contradicts the present state."},
-	{"already-settled", 409, OutcomeQuarantined, RetryFixed, "The review or quarantined entry is settled already."},
+	{"already-settled", 409, OutcomeQuarantined, RetryFixed, "The review, quarantined entry, finding or use of emergency access is settled already."},
 	{"not-releasable", 409, OutcomeQuarantined, RetryNever, "The quarantined entry cannot take effect as it is: close it and register anew."},
+	{"has-access", 409, "", RetryNever, "The caller may see the person already: emergency access is not needed."},
 	{"device-exists", 409, "", RetryNever, "The key, or the device named as former, is enrolled already."},
 	{"epoch-changed", 409, "", RetryFixed, "The store was restored or re-created: start from an empty cursor."},
 	{"store-rewound", 409, "", RetryFixed, "The device holds a checkpoint that this store does not continue: push without it, and kept entries again, from `size` on when the epoch is new, else all; a cursor may be gone too."},
@@ -113,8 +114,9 @@ var Codes = []Code{
 	{"lease-unknown", 0, OutcomeQuarantined, RetryNever, "The entry names no lease that this server issued to the device."},
 	{"act-forbidden", 0, OutcomeQuarantined, RetryNever, "The actor's role does not allow the act."},
 	{"out-of-scope", 0, OutcomeQuarantined, RetryNever, "The person was not in the actor's caseload."},
+	{"person-blocked", 0, OutcomeQuarantined, RetryNever, "The person was blocked for the actor when the entry was signed."},
 	{"unknown-person", 0, OutcomeQuarantined, RetryNever, "The tenant has no such person."},
-	{"unknown-target", 0, OutcomeQuarantined, RetryNever, "The target is not an entry that the act can point at."},
+	{"unknown-target", 0, OutcomeQuarantined, RetryNever, "The target is not an entry, or not a finding, that the act can point at."},
 	{"too-many-heads", 0, OutcomeQuarantined, RetryNever, "The unit has more open heads than a person can decide."},
 	{"device-forked", 0, OutcomeQuarantined, RetryNever, "The device has forked before: it must be enrolled anew."},
 	{"seq-fork", 0, OutcomeQuarantined, RetryNever, "The device signed two entries with one sequence number: it was cloned or restored."},

@@ -149,6 +149,7 @@ const (
 	ItemScopeRemove = "scope.remove"
 	ItemDecision    = "decision"
 	ItemQuarantine  = "quarantine"
+	ItemLate        = "late"
 )
 
 // PullItem is one piece of news. Type says which members are set.
@@ -160,6 +161,7 @@ type PullItem struct {
 	Unit     *UnitView      `json:"unit,omitzero"`     // unit
 	Decision *DecisionNews  `json:"decision,omitzero"` // decision
 	Settled  *SettledNews   `json:"settled,omitzero"`  // quarantine
+	Late     *LateNews      `json:"late,omitzero"`     // late
 }
 
 // PersonCard is what the nurse needs to know whom she visits.
@@ -211,7 +213,7 @@ type SettledNews struct {
 	Reason *model.Reason `json:"reason,omitzero"`
 }
 
-// PersonList: GET /v1/persons.
+// PersonList: GET /v1/persons; with unassigned=true those whom nobody has in the caseload.
 type PersonList struct {
 	Persons []PersonCard `json:"persons"`
 	Next    string       `json:"next,omitempty"`
@@ -270,6 +272,9 @@ type FindingView struct {
 	Detail   string         `json:"detail"`
 	Owner    string         `json:"owner,omitempty"`
 	Since    model.Millis   `json:"since"`
+	State    string         `json:"state"`               // "open", "released" or "closed"
+	Settled  *model.EntryID `json:"settled_by,omitzero"` // the release or close entry
+	Reason   *model.Reason  `json:"reason,omitzero"`     // of that entry
 }
 
 // FindingList: GET /v1/findings.
@@ -338,6 +343,9 @@ type QuarantineView struct {
 	State    string         `json:"state"`
 	Received model.Millis   `json:"received"`
 	JWS      string         `json:"jws"`
+
+	HomeUnit string          `json:"home_unit,omitempty"` // where the person belongs now
+	Owners   []model.ActorID `json:"owners"`              // who has the person in the caseload now
 }
 
 // SettleRequest: POST /v1/quarantine/{id}/release or /close.

@@ -18,10 +18,10 @@ const (
 	ActConfirm   Act = "confirm"   // seen, no change (R29); sets the same values anew
 	ActCorrect   Act = "correct"   // set units with a reason
 	ActVoid      Act = "void"      // mark a registration as made in error; it stays readable
-	ActReinstate Act = "reinstate" // undo a void
+	ActReinstate Act = "reinstate" // undo a void, or the settlement of a finding
 	ActDecide    Act = "decide"    // a supervisor's choice between heads
-	ActRelease   Act = "release"   // let a quarantined entry take effect
-	ActClose     Act = "close"     // settle a quarantined entry without effect
+	ActRelease   Act = "release"   // let a quarantined entry take effect, or a finding pass
+	ActClose     Act = "close"     // settle a quarantined entry without effect, or a finding as handled
 )
 
 // Clock claims of an entry.
@@ -50,7 +50,7 @@ type Change struct {
 	Target *EntryID       `json:"target,omitzero"`
 }
 
-// QuarantineUnit is the unit that release and close carry: they act on a whole entry.
+// QuarantineUnit is the unit that release and close carry when they act on a whole entry.
 const QuarantineUnit Unit = "quarantine"
 
 // Entry is the decoded payload: the signed, immutable act of one actor on one person.
@@ -225,6 +225,9 @@ func (e *Entry) check() *Problem {
 	}
 	if p := e.checkReason(); p != nil {
 		return p
+	}
+	if e.SettlesFindings() {
+		return e.checkFindings()
 	}
 	if len(e.Changes) == 0 || len(e.Changes) > MaxChanges {
 		return Problemf("invalid-payload", "/changes", "an entry carries 1-%d changes", MaxChanges)

@@ -77,8 +77,11 @@ type Tenant struct {
 	// NextBrukerNr numbers persons inside the municipality for ever (domain.md 3.3).
 	NextBrukerNr int64 `json:"next_bruker_nr"`
 	// CaseloadSeq numbers caseload events, so that a cursor can name a version.
-	CaseloadSeq int64     `json:"caseload_seq"`
-	Contacts    []Contact `json:"contacts,omitempty"`
+	CaseloadSeq int64 `json:"caseload_seq"`
+	// CaseloadIndexed is the caseload event up to which persons lead to their events
+	// (AssignmentRef); below CaseloadSeq in a store that an older version wrote.
+	CaseloadIndexed int64     `json:"caseload_indexed,omitzero"`
+	Contacts        []Contact `json:"contacts,omitempty"`
 	// Lives are the former lives of the store, oldest first (G8).
 	Lives []Life `json:"lives,omitempty"`
 	// Forked says that a tablet has shown a receipt of the present life which the store does
@@ -216,17 +219,63 @@ type Actor struct {
 }
 
 // Assignment is one event of a caseload: from Seq on, the actor has (or, with End, no
-// longer has) the person between From and To. Events are never changed.
+// longer has) the person between From and To. With Block the event is about a block of the
+// person instead: from From on. Events are never changed.
 type Assignment struct {
 	Seq    int64          `json:"seq"`
-	Actor  model.ActorID  `json:"actor"`
+	Actor  model.ActorID  `json:"actor"` // "" for everybody: only with Block
 	Person model.PersonID `json:"person"`
 	From   model.Millis   `json:"from"`
 	To     model.Millis   `json:"to,omitempty"` // exclusive, 0 for open
 	End    bool           `json:"end,omitempty"`
+	Block  string         `json:"block,omitempty"`      // "block" or "unblock"
+	Glass  bool           `json:"break_glass,omitzero"` // taken by the actor in an emergency: outranks earlier blocks
 	By     string         `json:"by"`
+	Code   string         `json:"code,omitempty"` // of the reason
 	Reason string         `json:"reason,omitempty"`
 	At     model.Millis   `json:"at"`
+}
+
+// AssignmentRef leads from a person to one event about the person.
+type AssignmentRef struct {
+	Person model.PersonID `json:"person"`
+	Seq    int64          `json:"seq"`
+	Actor  model.ActorID  `json:"actor,omitempty"`
+}
+
+// BlockRef leads to one event about a block, in order.
+type BlockRef struct {
+	Seq    int64          `json:"seq"`
+	Actor  model.ActorID  `json:"actor,omitempty"`
+	Person model.PersonID `json:"person"`
+}
+
+// BreakGlass is one use of emergency access: the event of that number, and what became of it.
+type BreakGlass struct {
+	Seq      int64          `json:"seq"`
+	Actor    model.ActorID  `json:"actor"`
+	Person   model.PersonID `json:"person"`
+	FollowUp *FollowUp      `json:"follow_up,omitzero"` // nil while nobody has looked at it
+}
+
+// FollowUp is what a supervisor wrote about a use of emergency access.
+type FollowUp struct {
+	By     model.ActorID `json:"by"`
+	At     model.Millis  `json:"at"`
+	Reason model.Reason  `json:"reason"`
+}
+
+// FindingState is the newest settlement of a finding. It counts for the finding whose facts
+// have the digest; when the facts are others, the finding is open again.
+type FindingState struct {
+	Person   model.PersonID `json:"person"`
+	Rule     string         `json:"rule"`
+	Unit     model.Unit     `json:"unit,omitempty"`
+	State    string         `json:"state"` // "released" or "closed"
+	By       model.EntryID  `json:"by"`    // the release or close entry
+	Position int64          `json:"position"`
+	At       model.Millis   `json:"at"`
+	Digest   string         `json:"digest"` // of the finding's facts as they were judged
 }
 
 // Review is a question to a supervisor about one unit; its id is a function of person and
@@ -364,6 +413,20 @@ func (Assignment) DocKind() Kind     { return "assignment" }
 
 // DocKey puts an actor's events together, in order.
 func (d Assignment) DocKey() string { return string(d.Actor) + " " + PositionKey(d.Seq) }
+
+func (AssignmentRef) DocKind() Kind { return "person-assignment" }
+
+// DocKey puts a person's events together, in order.
+func (d AssignmentRef) DocKey() string { return d.Person.String() + " " + PositionKey(d.Seq) }
+
+func (BlockRef) DocKind() Kind      { return "block" }
+func (d BlockRef) DocKey() string   { return PositionKey(d.Seq) }
+func (BreakGlass) DocKind() Kind    { return "break-glass" }
+func (d BreakGlass) DocKey() string { return PositionKey(d.Seq) }
+func (FindingState) DocKind() Kind  { return "finding-state" }
+
+// DocKey is that of the finding.
+func (d FindingState) DocKey() string { return d.Person.String() + " " + d.Rule + " " + string(d.Unit) }
 
 func (Review) DocKind() Kind            { return "review" }
 func (d Review) DocKey() string         { return d.ID }

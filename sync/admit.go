@@ -24,6 +24,7 @@ const (
 	CodeActForbidden   = "act-forbidden" // the role may not do this act
 	CodeUnknownPerson  = "unknown-person"
 	CodeOutOfScope     = "out-of-scope" // the person was not in the actor's caseload
+	CodePersonBlocked  = "person-blocked"
 	CodeNotReleasable  = "not-releasable"
 	CodeTooManyHeads   = "too-many-heads"
 )
@@ -33,6 +34,7 @@ const (
 var releasable = map[string]bool{
 	CodeLeaseUnknown: true, CodeLeaseExpired: true, CodeDeviceRevoked: true, CodeSeqFork: true,
 	CodeDeviceForked: true, CodeActForbidden: false, CodeUnknownPerson: true, CodeOutOfScope: true, CodeTooManyHeads: true,
+	CodePersonBlocked: true,
 }
 
 // candidate is one entry on its way in.
@@ -193,15 +195,15 @@ func (c *candidate) authority(ts *tenantState, tenant model.TenantID, received m
 	if c.device.State != DeviceActive {
 		c.quarantine(model.Problemf(CodeDeviceRevoked, "", "the device is revoked; a supervisor can release what it hands in"))
 	}
-	if c.leaseOK && !mayAct(lease.Roles, en.Act) {
+	if c.leaseOK && !mayAct(lease.Roles, en) {
 		c.quarantine(model.Problemf(CodeActForbidden, "/act", "act %s needs the role supervisor", en.Act))
 	}
 }
 
 // mayAct is the table of who may do what in an entry.
-func mayAct(r model.Roles, a model.Act) bool {
-	switch a {
-	case model.ActDecide, model.ActRelease, model.ActClose:
+func mayAct(r model.Roles, en *model.Entry) bool {
+	switch {
+	case en.Act == model.ActDecide, en.Act == model.ActRelease, en.Act == model.ActClose, en.SettlesFindings():
 		return r.Has(model.RoleSupervisor)
 	default:
 		return r.Has(model.RoleNurse | model.RoleSupervisor)

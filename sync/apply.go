@@ -72,6 +72,11 @@ func (b *batch) apply(c *candidate, res *Result) error {
 			return err
 		}
 	}
+	for i := range eff.findings {
+		if err := b.settleFinding(&eff.findings[i], l); err != nil {
+			return err
+		}
+	}
 	if len(eff.after) > 0 {
 		b.touch(l.Person, eff.after)
 	}
@@ -84,12 +89,17 @@ type effect struct {
 	before []*model.UnitState
 	after  []*model.UnitState
 	prev   []int64
-	item   *store.QuarantineItem // release and close
+	item   *store.QuarantineItem // release and close of an entry
+
+	findings []store.FindingState // those that the entry settles, or opens again
 }
 
 // effectOf computes the effect of an entry at the next position. A *model.Problem means
 // quarantine.
 func (b *batch) effectOf(c *candidate, l *store.LogEntry) (*effect, error) {
+	if c.entry.SettlesFindings() {
+		return b.findingEffect(c)
+	}
 	switch c.entry.Act {
 	case model.ActRelease, model.ActClose:
 		return b.settleEffect(c, l)
@@ -130,7 +140,7 @@ func nodeOf(en *model.Entry, i int, held *store.LogEntry, at int64) conflict.Nod
 	ch := &en.Changes[i]
 	n := conflict.Node{
 		ID: held.ID, Position: at, Act: en.Act, Actor: en.Actor, Device: en.Device, Seq: en.Seq,
-		Stamp: held.Stamp, Value: ch.Value, Over: ch.Over, Bound: !mayAct(held.Roles, model.ActDecide),
+		Stamp: held.Stamp, Value: ch.Value, Over: ch.Over, Bound: !held.Roles.Has(model.RoleSupervisor),
 	}
 	if ch.Target != nil {
 		n.Target = *ch.Target
@@ -204,6 +214,9 @@ func Effective(v store.View, l *store.LogEntry) (*model.Entry, *store.LogEntry, 
 	en, err := model.DecodeEntry(l.Payload)
 	if err != nil {
 		return nil, l, fmt.Errorf("%w: payload at position %d", store.ErrCorrupt, l.Position)
+	}
+	if en.SettlesFindings() {
+		return nil, l, nil
 	}
 	if l.Act != model.ActRelease {
 		return en, l, nil

@@ -32,10 +32,10 @@ func TestFindingsJoinStoredAndLive(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.tampered = true // the findings come from no rule
-	list := func(person *model.PersonID, keep func(*store.Finding) bool, limit int) (keys []string, since []model.Millis) {
+	list := func(person *model.PersonID, keep sync.FindingFilter, limit int) (keys []string, since []model.Millis) {
 		after := ""
 		for {
-			var page []store.Finding
+			var page []sync.FindingStatus
 			if err := w.st.View(t.Context(), w.tenant, func(v store.View) (err error) {
 				page, after, err = w.e.Findings(v, person, keep, after, limit)
 				return err
@@ -50,16 +50,16 @@ func TestFindingsJoinStoredAndLive(t *testing.T) {
 			}
 		}
 	}
-	all, _ := list(nil, nil, 100)
+	all, _ := list(nil, sync.FindingFilter{}, 100)
 	if len(all) != 7 || !slices.IsSorted(all) {
 		t.Fatalf("findings %q", all)
 	}
 	for limit := 1; limit < 8; limit++ {
-		if got, _ := list(nil, nil, limit); !slices.Equal(got, all) {
+		if got, _ := list(nil, sync.FindingFilter{}, limit); !slices.Equal(got, all) {
 			t.Errorf("pages of %d: %q", limit, got)
 		}
 	}
-	one, since := list(&w.persons[1], func(f *store.Finding) bool { return f.Rule == "R49" }, 10)
+	one, since := list(&w.persons[1], sync.FindingFilter{Rule: "R49"}, 10)
 	if len(one) != 1 || since[0] != 7 {
 		t.Errorf("R49 of one person: %q %v", one, since)
 	}

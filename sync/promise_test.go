@@ -133,11 +133,11 @@ func TestWhatIsUnsettledStaysVisible(t *testing.T) {
 		if err != nil || len(reviews) != 1 || reviews[0].Person != p {
 			t.Errorf("reviews %v, %v", reviews, err)
 		}
-		items, _, err := w.e.Quarantine(v, sync.StateOpen, "", 10)
+		items, _, err := w.e.Quarantine(v, sync.QuarantineFilter{State: sync.StateOpen}, "", 10)
 		if err != nil || len(items) != 1 || items[0].Person != p {
 			t.Errorf("quarantine %v, %v", items, err)
 		}
-		found, _, err := w.e.Findings(v, nil, func(f *store.Finding) bool { return f.Rule == "R107" }, "", 10)
+		found, _, err := w.e.Findings(v, nil, sync.FindingFilter{Rule: "R107"}, "", 10)
 		if err != nil || len(found) != 1 || found[0].Unit != end {
 			t.Errorf("findings %v, %v", found, err)
 		}

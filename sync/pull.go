@@ -2,7 +2,9 @@ package sync
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"maps"
 	"slices"
 	gosync "sync"
 
@@ -29,17 +31,29 @@ type PullPage struct {
 	Position   int64 // next position the cursor looks at
 }
 
-// PullItem is one piece of news: exactly one of the pointers is set, or Removed.
+// PullItem is one piece of news: exactly one of the pointers is set, or Removed. Position is
+// the place in the feed: it never decreases from one item to the next, within a page and
+// over all pages. A state that comes with a person who was added stands where the person
+// came; its own position is in the state.
 type PullItem struct {
 	Position int64
 	Person   model.PersonID
-	Added    *store.Person
-	Until    model.Millis // Added: end of the assignment, 0 for open
+	Added    *store.Person // a person who came, or whose time was changed; the units follow
+	Until    model.Millis  // Added: end of the assignment, 0 for open
 	Removed  bool
+	Late     *Late
 	Unit     *model.UnitState
 	Decision *model.Entry
 	Settled  *Settled
 	Entry    model.EntryID // of Decision
+}
+
+// Late says that an entry about the person waits for a supervisor: it came from somebody who
+// no longer had the person.
+type Late struct {
+	Entry    model.EntryID
+	Code     string
+	Received model.Millis
 }
 
 // Settled says what became of a quarantined entry of this device.
@@ -109,6 +123,11 @@ type puller struct {
 	events []store.Assignment
 	items  []PullItem
 	more   bool
+
+	reaches map[int64]map[model.PersonID]*reach // of events, by version
+
+	queue     []store.QuarantineItem // late entries from before the cursor
+	queueRead bool
 }
 
 func (p *puller) start(keys Keys) error {
@@ -132,10 +151,8 @@ func (p *puller) full() bool { return len(p.items) >= p.limit }
 
 func (p *puller) run() error {
 	if !p.c.moving {
-		held, _ := caseloadAt(p.events, p.c.held, p.c.heldAt)
 		version := p.v.Tenant().CaseloadSeq
-		want, _ := caseloadAt(p.events, version, p.now)
-		if slices.Equal(held, want) {
+		if p.current(version) {
 			p.c.held, p.c.heldAt = version, p.now
 		} else {
 			p.c.moving, p.c.target, p.c.targetAt = true, version, p.now
@@ -152,17 +169,36 @@ func (p *puller) run() error {
 		return err
 	}
 	// The caseload may have changed again since the move began.
-	held, _ := caseloadAt(p.events, p.c.held, p.c.heldAt)
-	want, _ := caseloadAt(p.events, p.v.Tenant().CaseloadSeq, p.now)
-	p.more = p.more || !slices.Equal(held, want)
+	p.more = p.more || !p.current(p.v.Tenant().CaseloadSeq)
 	return nil
+}
+
+// caseloadAt is the function of that name for the actor. Held and wanted version are mostly
+// the same, and the times are not.
+func (p *puller) caseloadAt(version int64, at model.Millis) ([]model.PersonID, map[model.PersonID]model.Millis) {
+	r, known := p.reaches[version]
+	if !known {
+		if r = reaches(p.events, version); p.reaches == nil {
+			p.reaches = map[int64]map[model.PersonID]*reach{}
+		}
+		p.reaches[version] = r
+	}
+	return heldAt(r, at)
+}
+
+// current reports whether the tablet holds the caseload of a version now, and knows until
+// when: it forgets by itself whose time is over.
+func (p *puller) current(version int64) bool {
+	_, held := p.caseloadAt(p.c.held, p.c.heldAt)
+	_, want := p.caseloadAt(version, p.now)
+	return maps.Equal(held, want)
 }
 
 // move sends the difference between the caseload that the tablet holds and the one it is to
 // hold. It is false when the page filled up before the end.
 func (p *puller) move() (bool, error) {
-	held, _ := caseloadAt(p.events, p.c.held, p.c.heldAt)
-	want, until := caseloadAt(p.events, p.c.target, p.c.targetAt)
+	held, heldUntil := p.caseloadAt(p.c.held, p.c.heldAt)
+	want, until := p.caseloadAt(p.c.target, p.c.targetAt)
 	if p.c.person.IsZero() {
 		for _, person := range held {
 			if !slices.Contains(want, person) {
@@ -171,7 +207,8 @@ func (p *puller) move() (bool, error) {
 		}
 	}
 	for _, person := range want {
-		if slices.Contains(held, person) || bytes.Compare(person[:], p.c.person[:]) < 0 {
+		end, has := heldUntil[person]
+		if has && end == until[person] || bytes.Compare(person[:], p.c.person[:]) < 0 {
 			continue
 		}
 		if person != p.c.person {
@@ -184,6 +221,9 @@ func (p *puller) move() (bool, error) {
 				return false, err
 			}
 			p.items = append(p.items, PullItem{Position: p.c.position, Person: person, Added: &doc, Until: until[person]})
+			if err := p.waiting(person); err != nil {
+				return false, err
+			}
 			p.c.person, p.c.unit = person, ""
 		}
 		filled := false
@@ -191,7 +231,7 @@ func (p *puller) move() (bool, error) {
 			if filled = p.full(); filled {
 				return false
 			}
-			p.items = append(p.items, PullItem{Position: s.Position, Person: person, Unit: s})
+			p.items = append(p.items, PullItem{Position: p.c.position, Person: person, Unit: s})
 			p.c.unit = s.Unit
 			return true
 		})
@@ -203,13 +243,52 @@ func (p *puller) move() (bool, error) {
 	return true, nil
 }
 
+// waiting tells of the late entries that wait about a person who came. The queue of a
+// municipality is short, so it is looked through.
+func (p *puller) waiting(person model.PersonID) error {
+	if !p.queueRead {
+		open, err := store.List[store.OpenQuarantine](p.v, "", "", 0)
+		if err != nil {
+			return err
+		}
+		slices.SortFunc(open, func(a, b store.OpenQuarantine) int { return cmp.Compare(a.Position, b.Position) })
+		for _, o := range open {
+			item, err := store.Get[store.QuarantineItem](p.v, store.PositionKey(o.Position))
+			if err != nil {
+				return err
+			}
+			// What came since the cursor is sent in its place.
+			if item.Position < p.c.position && p.isLate(&item) {
+				p.queue = append(p.queue, item)
+			}
+		}
+		p.queueRead = true
+	}
+	for i := range p.queue {
+		if p.queue[i].Person == person {
+			p.late(&p.queue[i], p.c.position)
+		}
+	}
+	return nil
+}
+
+// isLate reports whether others than its author are told of a quarantined entry. That
+// somebody is blocked is nobody's business.
+func (p *puller) isLate(item *store.QuarantineItem) bool {
+	return item.State == StateOpen && item.Code == CodeOutOfScope && item.Device != p.r.Device
+}
+
+func (p *puller) late(item *store.QuarantineItem, at int64) {
+	p.items = append(p.items, PullItem{Position: at, Person: item.Person, Late: &Late{item.ID, item.Code, item.Received}})
+}
+
 // changes sends what happened to the caseload's persons since the cursor's position.
 func (p *puller) changes() error {
 	size := p.v.Size()
 	if p.c.position >= size {
 		return nil
 	}
-	persons, _ := caseloadAt(p.events, p.c.held, p.c.heldAt)
+	persons, _ := p.caseloadAt(p.c.held, p.c.heldAt)
 	room := max(p.limit-len(p.items), 1)
 	var due []int64
 	cut := size
@@ -255,6 +334,11 @@ func (p *puller) changes() error {
 			}
 		}
 		if slices.Contains(persons, l.Person) {
+			if !own[at] {
+				if err := p.lateSettled(l); err != nil {
+					return err
+				}
+			}
 			if err := p.entry(l); err != nil {
 				return err
 			}
@@ -269,7 +353,11 @@ func (p *puller) changes() error {
 func (p *puller) entry(l *store.LogEntry) error {
 	at := l.Position
 	if l.Outcome == store.Quarantined {
-		return nil // its device was told; the others know nothing of it
+		item, err := store.Get[store.QuarantineItem](p.v, store.PositionKey(at))
+		if err == nil && p.isLate(&item) {
+			p.late(&item, at)
+		}
+		return err
 	}
 	if l.Act == model.ActDecide {
 		own, err := model.DecodeEntry(l.Payload)
@@ -293,6 +381,26 @@ func (p *puller) entry(l *store.LogEntry) error {
 		}
 	}
 	return nil
+}
+
+// lateSettled tells those who were told of a late entry what became of it.
+func (p *puller) lateSettled(l *store.LogEntry) error {
+	if l.Outcome == store.Quarantined || l.Act != model.ActRelease && l.Act != model.ActClose {
+		return nil
+	}
+	en, err := model.DecodeEntry(l.Payload)
+	if err != nil || en.SettlesFindings() {
+		return err
+	}
+	ref, err := store.Get[store.QuarantineRef](p.v, en.Changes[0].Target.String())
+	if err != nil {
+		return err
+	}
+	item, err := store.Get[store.QuarantineItem](p.v, store.PositionKey(ref.Position))
+	if err != nil || item.Code != CodeOutOfScope || item.Device == p.r.Device {
+		return err
+	}
+	return p.settlement(l)
 }
 
 // settlement tells what became of a quarantined entry of this device, whoever has the person

@@ -20,7 +20,7 @@ func (m mirror) apply(t interface{ Fatalf(string, ...any) }, items []sync.PullIt
 		case it.Removed:
 			delete(m, it.Person)
 		case it.Added != nil:
-			m[it.Person] = map[model.Unit]string{}
+			m[it.Person] = map[model.Unit]string{} // also when only the time changed: the units follow
 		case it.Unit != nil:
 			units, ok := m[it.Person]
 			if !ok {

@@ -433,7 +433,7 @@ func TestSettlementReachesTheDevice(t *testing.T) {
 		t.Fatalf("told twice: %+v", again)
 	}
 	items = b.pull(10)
-	if len(items) != 1 || items[0].Unit == nil || shown(t, items[0].Unit) != `{"score":2}` {
+	if len(items) != 2 || items[0].Settled == nil || items[1].Unit == nil || shown(t, items[1].Unit) != `{"score":2}` {
 		t.Fatalf("berit's tablet got %+v", items)
 	}
 }

@@ -2,7 +2,6 @@ package sync
 
 import (
 	"slices"
-	"strings"
 
 	"flette/conflict"
 	"flette/model"
@@ -186,128 +185,6 @@ func (e *Engine) standing(v store.View, person model.PersonID, l *store.LogEntry
 	return StandingSuperseded, nil
 }
 
-// Findings lists up to limit findings after a key, in order of person, rule and unit: those
-// stored with the record, and those that the calendar or the organisation tree brings about,
-// computed now. person narrows it to one; keep filters. next is "" at the end.
-func (e *Engine) Findings(v store.View, person *model.PersonID, keep func(*store.Finding) bool, after string, limit int) (out []store.Finding, next string, err error) {
-	if person != nil {
-		page, err := e.findingsOf(v, *person)
-		if err != nil {
-			return nil, "", err
-		}
-		return takeFindings(nil, page, keep, after, limit)
-	}
-	from := ""
-	if len(after) >= uuidLen {
-		// The person of the key may have more findings: it is looked at again.
-		if from, _, _ = strings.Cut(after, " "); from != "" {
-			from = from[:len(from)-1]
-		}
-	}
-	const persons = 200
-	for {
-		docs, err := store.List[store.Person](v, "", from, persons)
-		if err != nil {
-			return nil, "", err
-		}
-		for i := range docs {
-			from = docs[i].DocKey()
-			page, err := e.findingsOf(v, docs[i].ID)
-			if err != nil {
-				return nil, "", err
-			}
-			if out, next, err = takeFindings(out, page, keep, after, limit); err != nil || next != "" {
-				return out, next, err
-			}
-		}
-		if len(docs) < persons {
-			return out, "", nil
-		}
-	}
-}
-
-const uuidLen = 36
-
-// findingsOf gives all findings of a person in order of key.
-func (e *Engine) findingsOf(v store.View, person model.PersonID) ([]store.Finding, error) {
-	out, err := store.List[store.Finding](v, person.String()+" ", "", 0)
-	if err != nil || e.o.Live == nil {
-		return out, err
-	}
-	live, err := e.o.Live(v, person, e.o.Now())
-	if err != nil {
-		return nil, err
-	}
-	for _, f := range live {
-		// What is stored says since when it holds.
-		if !slices.ContainsFunc(out, func(s store.Finding) bool { return s.Rule == f.Rule && s.Unit == f.Unit }) {
-			out = append(out, f)
-		}
-	}
-	slices.SortFunc(out, func(a, b store.Finding) int { return strings.Compare(a.DocKey(), b.DocKey()) })
-	return out, nil
-}
-
-// takeFindings appends what is kept and lies after the key; next is the last key when the
-// limit is reached.
-func takeFindings(out, page []store.Finding, keep func(*store.Finding) bool, after string, limit int) ([]store.Finding, string, error) {
-	for i := range page {
-		key := page[i].DocKey()
-		if key <= after || keep != nil && !keep(&page[i]) {
-			continue
-		}
-		if out = append(out, page[i]); len(out) >= max(limit, 1) {
-			return out, key, nil
-		}
-	}
-	return out, "", nil
-}
-
-// Quarantine lists up to limit items by state ("" for all) after a key, in order of arrival.
-func (e *Engine) Quarantine(v store.View, state, after string, limit int) (out []store.QuarantineItem, next string, err error) {
-	if state == StateOpen {
-		// The open index is by device; the queue of a municipality is short, so it is sorted here.
-		open, err := store.List[store.OpenQuarantine](v, "", "", 0)
-		if err != nil {
-			return nil, "", err
-		}
-		slices.SortFunc(open, func(a, b store.OpenQuarantine) int { return int(min(max(a.Position-b.Position, -1), 1)) })
-		for _, o := range open {
-			key := store.PositionKey(o.Position)
-			if key <= after {
-				continue
-			}
-			if len(out) == limit {
-				return out, store.PositionKey(out[limit-1].Position), nil
-			}
-			item, err := store.Get[store.QuarantineItem](v, key)
-			if err != nil {
-				return nil, "", err
-			}
-			out = append(out, item)
-		}
-		return out, "", nil
-	}
-	for {
-		page, err := store.List[store.QuarantineItem](v, "", after, limit)
-		if err != nil {
-			return nil, "", err
-		}
-		for _, item := range page {
-			after = item.DocKey()
-			if state == "" || item.State == state {
-				out = append(out, item)
-				if len(out) == limit {
-					return out, after, nil
-				}
-			}
-		}
-		if len(page) < limit {
-			return out, "", nil
-		}
-	}
-}
-
 // PersonDoc reads a person and opens the identity.
 func (e *Engine) PersonDoc(v store.View, id model.PersonID) (store.Person, store.Identity, error) {
 	p, err := store.Get[store.Person](v, id.String())
@@ -316,10 +193,4 @@ func (e *Engine) PersonDoc(v store.View, id model.PersonID) (store.Person, store
 	}
 	ident, err := e.Identity(v.Tenant().ID, &p)
 	return p, ident, err
-}
-
-// InCaseload reports whether the actor has the person now.
-func (e *Engine) InCaseload(v store.View, actor model.ActorID, person model.PersonID) (bool, error) {
-	persons, err := e.Caseload(v, actor, e.o.Now())
-	return slices.Contains(persons, person), err
 }

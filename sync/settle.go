@@ -56,7 +56,7 @@ func (b *batch) settleEffect(c *candidate, l *store.LogEntry) (*effect, error) {
 		return notReleasable("what the entry says cannot be applied; close it and register anew")
 	}
 	en, err := model.DecodeEntry(held.Payload)
-	if err != nil || !en.Act.Sets() && en.Act != model.ActVoid && en.Act != model.ActReinstate {
+	if err != nil || en.SettlesFindings() || !en.Act.Sets() && en.Act != model.ActVoid && en.Act != model.ActReinstate {
 		return notReleasable("only registrations, voids and reinstates can be released")
 	}
 	inner := &candidate{jws: &model.JWS{ID: held.ID, Device: held.Device}, entry: en, stamp: held.Stamp}

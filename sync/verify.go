@@ -63,7 +63,7 @@ func (e *Engine) Verify(ctx context.Context, tenant model.TenantID, checks Check
 		return nil, err
 	}
 	err = e.st.View(ctx, tenant, func(v store.View) error {
-		w := &verifier{e: e, ts: ts, v: v, r: r, chains: map[model.DeviceID]*replayChain{}, persons: map[model.PersonID]bool{}, asked: map[string]store.Review{}}
+		w := &verifier{e: e, ts: ts, v: v, r: r, chains: map[model.DeviceID]*replayChain{}, persons: map[model.PersonID]bool{}, asked: map[string]store.Review{}, judged: map[string]store.FindingState{}}
 		r.Epoch, r.Entries = v.Tenant().Epoch, v.Size()
 		if err := w.log(ctx, progress); err != nil {
 			return err
@@ -77,7 +77,7 @@ func (e *Engine) Verify(ctx context.Context, tenant model.TenantID, checks Check
 		if err := w.people(ctx, checks); err != nil {
 			return err
 		}
-		return w.quarantine()
+		return errors.Join(w.quarantine(), w.findingStates(), w.caseloads())
 	})
 	return r, err
 }
@@ -93,6 +93,7 @@ type verifier struct {
 	asked   map[string]store.Review // expected
 	held    []heldEntry
 	settled map[model.EntryID]store.LogEntry
+	judged  map[string]store.FindingState // expected, by key
 }
 
 // heldEntry is the quarantine item that a log entry calls for; pointer, detail and rule are
@@ -205,6 +206,8 @@ func (w *verifier) entry(p int64, l *store.LogEntry) error {
 			Position: p, ID: l.ID, Person: l.Person, Device: l.Device, Actor: l.Actor,
 			Code: l.Code, State: StateOpen, Received: l.Stamp.Hi,
 		}})
+	} else if en != nil && en.SettlesFindings() {
+		w.findings(en, l)
 	} else if en != nil && (en.Act == model.ActRelease || en.Act == model.ActClose) {
 		w.settled[*en.Changes[0].Target] = *l
 	}

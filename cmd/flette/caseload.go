@@ -17,6 +17,11 @@ type caseloadCmd struct {
 	Assign caseloadAssignCmd `cmd:"" help:"Give a user persons."`
 	End    caseloadEndCmd    `cmd:"" help:"Take persons from a user."`
 	Show   caseloadShowCmd   `cmd:"" help:"Show whom a user has now."`
+
+	Block    caseloadBlockCmd   `cmd:"" help:"Keep a user, or everybody, from a person."`
+	Unblock  caseloadUnblockCmd `cmd:"" help:"Lift blocks of a person."`
+	Glass    glassListCmd       `cmd:"" help:"List uses of emergency access."`
+	FollowUp glassFollowUpCmd   `cmd:"" name:"follow-up" help:"Follow up a use of emergency access."`
 }
 
 // caseloadFlags choose whose caseload changes and by which persons.

@@ -38,12 +38,14 @@ type cli struct {
 	Tenant   tenantCmd   `cmd:"" help:"Municipalities of the data folder: add, list, contacts."`
 	Person   personCmd   `cmd:"" help:"Recipients of care: import, list."`
 	Unit     unitCmd     `cmd:"" help:"Organisation units: import, list."`
-	Caseload caseloadCmd `cmd:"" help:"Who may see whom: assign, end, show."`
+	Caseload caseloadCmd `cmd:"" help:"Who may see whom: assign, end, show, block, unblock, glass, follow-up."`
 	Device   deviceCmd   `cmd:"" help:"Tablets: invite, list, revoke."`
 	User     userCmd     `cmd:"" help:"Access without an identity provider: token."`
 	Review   reviewCmd   `cmd:"" help:"Questions that wait for a supervisor: list."`
-	Finding  findingCmd  `cmd:"" help:"Rules that merged records break: list."`
-	Extract  extractCmd  `cmd:"" help:"Messages to the register: run, list, resend, preview."`
+	Finding  findingCmd  `cmd:"" help:"Rules that merged records break: list, release, close, reinstate."`
+
+	Quarantine quarantineCmd `cmd:"" help:"Entries that wait for a person: list, release, close."`
+	Extract    extractCmd    `cmd:"" help:"Messages to the register: run, list, resend, preview."`
 
 	Backup       backupCmd       `cmd:"" help:"Copy the stores while the server runs, and look the copies through."`
 	Restore      restoreCmd      `cmd:"" help:"Put a backup in the place of a store."`

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	gosync "sync"
 	"syscall"
@@ -50,7 +51,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"serve": serveCommand, "stopserver": stopCommand, "setenv": setenvCommand,
+			"serve": serveCommand, "stopserver": stopCommand, "setenv": setenvCommand, "setmatch": setmatchCommand,
 		},
 	})
 }
@@ -127,6 +128,15 @@ func stopCommand(ts *testscript.TestScript, _ bool, args []string) {
 // setenvCommand sets a variable from the last output.
 func setenvCommand(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile("stdout")))
+}
+
+// setmatchCommand sets a variable from what the first group of a pattern finds in the last output.
+func setmatchCommand(ts *testscript.TestScript, _ bool, args []string) {
+	m := regexp.MustCompile("(?m)" + args[1]).FindStringSubmatch(ts.ReadFile("stdout"))
+	if len(m) < 2 {
+		ts.Fatalf("the output holds no %s", args[1])
+	}
+	ts.Setenv(args[0], m[1])
 }
 
 // getProgram prints status and body of an address: get URL [TOKEN].

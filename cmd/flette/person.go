@@ -112,6 +112,8 @@ type personListCmd struct {
 	tenantFlags
 	Names bool `help:"Show names too: personal data."`
 	JSON  bool `help:"Print JSON."`
+
+	Unassigned bool `help:"Only those whom nobody has in the caseload now."`
 }
 
 // Help is shown by --help.
@@ -128,6 +130,8 @@ Example:
 type personList struct {
 	Tenant model.TenantID `json:"tenant"`
 	Names  bool           `json:"names"`
+
+	Unassigned bool `json:"unassigned,omitzero"`
 }
 
 // personView is a person as the command line shows one.
@@ -151,8 +155,17 @@ var personListOp = op[personList, []personView]{name: "person-list", reads: true
 		if err != nil {
 			return err
 		}
+		var owned map[model.PersonID]bool
+		if in.Unassigned {
+			if owned, err = a.engine.Owned(v, a.engine.Now()); err != nil {
+				return err
+			}
+		}
 		for i := range persons {
 			p := &persons[i]
+			if owned[p.ID] {
+				continue
+			}
 			row := personView{ID: p.ID, BrukerNr: p.BrukerNr, Unit: units[p.Unit], Test: p.Test, IDIssue: p.IDIssue}
 			if in.Names {
 				who, err := a.engine.Identity(in.Tenant, p)
@@ -171,7 +184,7 @@ var personListOp = op[personList, []personView]{name: "person-list", reads: true
 
 // Run lists the persons.
 func (c *personListCmd) Run(ctx context.Context, out *output) error {
-	list, err := doOp(ctx, c.dataFlags, personListOp, personList{c.id(), c.Names})
+	list, err := doOp(ctx, c.dataFlags, personListOp, personList{c.id(), c.Names, c.Unassigned})
 	if err != nil {
 		return err
 	}

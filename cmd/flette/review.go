@@ -13,10 +13,6 @@ type reviewCmd struct {
 	List reviewListCmd `cmd:"" help:"List the questions that wait for a supervisor."`
 }
 
-type findingCmd struct {
-	List findingListCmd `cmd:"" help:"List the rules that merged records break now."`
-}
-
 type reviewListCmd struct {
 	tenantFlags
 	State string `enum:"open,closed,all" default:"open" help:"open, closed or all."`
@@ -83,49 +79,5 @@ func (c *reviewListCmd) Run(ctx context.Context, out *output) error {
 			rows = append(rows, []string{r.ID, r.State, fmt.Sprint(r.Class), moment(r.OpenedAt), r.Person.String(), string(r.Unit)})
 		}
 		return table(rows) + "\n" + plural(len(list), "review")
-	})
-}
-
-type findingListCmd struct {
-	tenantFlags
-	JSON bool `help:"Print JSON."`
-}
-
-// Help is shown by --help.
-func (*findingListCmd) Help() string {
-	return `Lists findings: which rule (R-number) the record of whom breaks, in which unit, and since
-when. B keeps a message from being right, M is a hint.
-
-Example:
-
-    flette finding list --data /srv/flette --tenant testvik`
-}
-
-var findingListOp = op[model.TenantID, []store.Finding]{name: "finding-list", reads: true, run: func(ctx context.Context, a *app, in model.TenantID) ([]store.Finding, error) {
-	out := []store.Finding{}
-	err := a.view(ctx, in, func(v store.View) error {
-		for after := ""; ; {
-			page, next, err := a.engine.Findings(v, nil, nil, after, 500)
-			out, after = append(out, page...), next
-			if err != nil || next == "" {
-				return err
-			}
-		}
-	})
-	return out, err
-}}
-
-// Run lists the findings.
-func (c *findingListCmd) Run(ctx context.Context, out *output) error {
-	list, err := doOp(ctx, c.dataFlags, findingListOp, c.id())
-	if err != nil {
-		return err
-	}
-	return out.print(c.JSON, list, func() string {
-		rows := [][]string{{"RULE", "SEVERITY", "SINCE", "PERSON", "UNIT", "WHAT"}}
-		for _, f := range list {
-			rows = append(rows, []string{f.Rule, f.Severity, moment(f.Since), f.Person.String(), string(f.Unit), f.Detail})
-		}
-		return table(rows) + "\n" + plural(len(list), "finding")
 	})
 }

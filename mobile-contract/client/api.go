@@ -178,6 +178,47 @@ func (a *API) Assign(ctx context.Context, r contract.AssignRequest) (*contract.A
 	return post[contract.AssignResponse](ctx, a, "/v1/assignments", r)
 }
 
+// Unassigned returns a page of the persons whom nobody has in the caseload now.
+func (a *API) Unassigned(ctx context.Context, cursor string) (*contract.PersonList, error) {
+	return get[contract.PersonList](ctx, a, "/v1/persons", "unassigned", "true", "cursor", cursor)
+}
+
+// QuarantineOf is Quarantine for the persons of an organisation unit and those below it, for
+// one person, or for whom an actor has in the caseload now; every filter may be "".
+func (a *API) QuarantineOf(ctx context.Context, state, unit, person, actor, cursor string) (*contract.QuarantineList, error) {
+	return get[contract.QuarantineList](ctx, a, "/v1/quarantine", "state", state, "unit", unit, "person", person, "actor", actor, "cursor", cursor)
+}
+
+// Block keeps an actor, or everybody, from a person, or lifts that.
+func (a *API) Block(ctx context.Context, r contract.BlockRequest) (*contract.BlockResponse, error) {
+	return post[contract.BlockResponse](ctx, a, "/v1/blocks", r)
+}
+
+// Blocks returns a page of block events, of one person when person is not "".
+func (a *API) Blocks(ctx context.Context, person, cursor string) (*contract.BlockList, error) {
+	return get[contract.BlockList](ctx, a, "/v1/blocks", "person", person, "cursor", cursor)
+}
+
+// BreakGlass takes a person in an emergency.
+func (a *API) BreakGlass(ctx context.Context, r contract.BreakGlassRequest) (*contract.BreakGlassView, error) {
+	return post[contract.BreakGlassView](ctx, a, "/v1/break-glass", r)
+}
+
+// GlassUses returns a page of uses of emergency access; state is "open", "closed" or "" for open.
+func (a *API) GlassUses(ctx context.Context, state, cursor string) (*contract.BreakGlassList, error) {
+	return get[contract.BreakGlassList](ctx, a, "/v1/break-glass", "state", state, "cursor", cursor)
+}
+
+// FollowUp writes what a supervisor found about a use of emergency access.
+func (a *API) FollowUp(ctx context.Context, id string, why model.Reason) (*contract.BreakGlassView, error) {
+	return post[contract.BreakGlassView](ctx, a, "/v1/break-glass/"+url.PathEscape(id)+"/follow-up", contract.SettleRequest{Reason: why})
+}
+
+// SettleFinding closes or releases a finding, or opens it again.
+func (a *API) SettleFinding(ctx context.Context, r contract.FindingSettleRequest) (*contract.FindingSettleResponse, error) {
+	return post[contract.FindingSettleResponse](ctx, a, "/v1/findings/settle", r)
+}
+
 // RunExtract produces a message for the register.
 func (a *API) RunExtract(ctx context.Context, r contract.ExtractRequest) (*contract.ExtractView, error) {
 	return post[contract.ExtractView](ctx, a, "/v1/extracts", r)
@@ -190,7 +231,12 @@ func (a *API) ExtractFile(ctx context.Context, id string) ([]byte, error) {
 	return body, err
 }
 
-// Findings returns a page of broken rules; every filter may be "".
+// FindingsIn is Findings of a state: "open", "released", "closed" or "all".
+func (a *API) FindingsIn(ctx context.Context, state, person, rule, cursor string) (*contract.FindingList, error) {
+	return get[contract.FindingList](ctx, a, "/v1/findings", "state", state, "person", person, "rule", rule, "cursor", cursor)
+}
+
+// Findings returns a page of broken rules that nobody has settled; every filter may be "".
 func (a *API) Findings(ctx context.Context, person, rule, severity, cursor string) (*contract.FindingList, error) {
 	return get[contract.FindingList](ctx, a, "/v1/findings", "person", person, "rule", rule, "severity", severity, "cursor", cursor)
 }

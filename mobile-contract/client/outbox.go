@@ -36,7 +36,7 @@ func (t *Tablet) Sign(who model.PersonID, act model.Act, changes []model.Change,
 		e.ElapsedMs = max(0, (t.cfg.Mono() - t.mono).Milliseconds())
 	}
 	for i := range e.Changes {
-		if c := &e.Changes[i]; c.Over == nil && act != model.ActRelease && act != model.ActClose {
+		if c := &e.Changes[i]; c.Over == nil && act != model.ActRelease && act != model.ActClose && c.Unit.Section() != model.FindingSection {
 			c.Over = []model.EntryID{}
 			for _, h := range t.view.unit(who, c.Unit, false).seen() {
 				c.Over = append(c.Over, h.id)

@@ -8,6 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	contract "flette/mobile-contract"
 	"flette/model"
 )
 
@@ -18,7 +19,7 @@ func TestNothingIsLostOrDoubled(t *testing.T) {
 	f := newFake(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		f.mu.Lock()
-		f.entries, f.items = nil, nil
+		f.entries, f.items = nil, []contract.PullItem{cameIn(somebody, 0)}
 		clear(f.first)
 		clear(f.seenJTI)
 		f.mu.Unlock()

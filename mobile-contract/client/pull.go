@@ -18,7 +18,7 @@ import (
 type PullReport struct {
 	Pages int
 	Items int
-	News  []contract.PullItem // decisions on and settlements of this device's entries
+	News  []contract.PullItem // decisions, settlements, and entries of others that wait for a supervisor
 	Anew  bool                // the view was dropped and loaded from the start
 }
 
@@ -92,12 +92,16 @@ func (t *Tablet) pullOne(ctx context.Context, report *PullReport, wait int) (mor
 	for i := range page.Items {
 		it := &page.Items[i]
 		t.view.apply(it, waits, t.cfg.Lean)
-		if it.Type == contract.ItemDecision || it.Type == contract.ItemQuarantine {
+		if it.Type == contract.ItemDecision || it.Type == contract.ItemQuarantine || it.Type == contract.ItemLate {
 			report.News = append(report.News, *it)
 		}
 	}
 	t.cursor = page.Cursor
 	t.pulled(cp)
+	if !page.More {
+		t.whole = true
+		t.forget()
+	}
 	report.Pages++
 	report.Items += len(page.Items)
 	return page.More, t.save()

@@ -203,7 +203,7 @@ func (t *Tablet) settle(p *Pending, r *contract.PushResult) {
 	}
 	if t.waiting[p.Person]--; t.waiting[p.Person] <= 0 {
 		delete(t.waiting, p.Person)
-		if who := t.view[p.Person]; who != nil && who.gone {
+		if who := t.view[p.Person]; who != nil && (who.gone || who.loose && t.whole) {
 			delete(t.view, p.Person) // T8
 		}
 	}

@@ -25,6 +25,7 @@ type State struct {
 	Prev       string          `json:"prev"` // its id
 	Lease      *contract.Lease `json:"lease,omitzero"`
 	Rebooted   bool            `json:"rebooted,omitzero"` // the monotonic clock does not reach back to the lease
+	Skew       model.Millis    `json:"skew,omitzero"`     // wall clock minus the server's when the lease came
 	Checkpoint string          `json:"checkpoint,omitzero"`
 	ServerTime model.Millis    `json:"server_time,omitzero"` // newest that the server gave
 	Outbox     []Pending       `json:"outbox"`               // oldest first

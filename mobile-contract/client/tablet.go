@@ -69,6 +69,7 @@ type Tablet struct {
 	cursor   string
 	viewOf   model.ActorID // whose caseload the view is
 	view     caseload
+	whole    bool                   // the view has been loaded to its end
 	waiting  map[model.PersonID]int // entries in the outbox, by person
 	lastErr  string
 }
@@ -177,11 +178,46 @@ func (t *Tablet) Login(ctx context.Context, accessToken string) (*contract.Lease
 func (t *Tablet) anchor(l *contract.Lease) {
 	t.s.Lease, t.mono, t.s.Rebooted = l, t.cfg.Mono(), false
 	t.serverTime(l.IssuedAt)
+	t.s.Skew = model.MillisOf(t.cfg.Wall()) - l.IssuedAt
+}
+
+// now is the server's time as far as the tablet knows it without a network: that of the lease
+// and what has gone by since. After a restart only the wall clock bridges, and sure is false.
+func (t *Tablet) now() (now model.Millis, sure bool) {
+	if t.s.Lease == nil {
+		return 0, false
+	}
+	if t.s.Rebooted {
+		return max(t.s.Lease.IssuedAt, model.MillisOf(t.cfg.Wall())-t.s.Skew), false
+	}
+	return t.s.Lease.IssuedAt + model.Millis((t.cfg.Mono() - t.mono).Milliseconds()), true
+}
+
+// over reports whether a time-limited assignment has ended.
+func (p *person) over(now model.Millis) bool {
+	return p.card != nil && p.card.Until != nil && now >= *p.card.Until
+}
+
+// forget drops whom the tablet has no right to any more: a time-limited assignment has ended,
+// or the person was here for own work only and that has been handed in. It waits for the
+// outbox (T8), and for a clock that is sure: what is dropped comes back with a change of
+// the assignment only.
+func (t *Tablet) forget() {
+	now, sure := t.now()
+	for id, who := range t.view {
+		over := sure && who.over(now)
+		switch {
+		case t.waiting[id] > 0:
+			who.gone = who.gone || over
+		case over || who.loose && t.whole:
+			delete(t.view, id)
+		}
+	}
 }
 
 // dropView forgets what the server sent. Own work that waits stays visible (T8).
 func (t *Tablet) dropView() {
-	t.cursor, t.view = "", caseload{}
+	t.cursor, t.view, t.whole = "", caseload{}, false
 	for _, p := range t.s.Outbox {
 		if e, id, err := p.decode(); err == nil {
 			t.view.record(e, id, t.cfg.Lean)
@@ -237,13 +273,16 @@ func (t *Tablet) Checkpoint() (text string, size int64) {
 	return t.held.text, t.held.size
 }
 
-// Persons returns the cards of the caseload, by number.
+// Persons returns the cards of the caseload, by number. Whose time is over is not among them,
+// with or without a network.
 func (t *Tablet) Persons() []contract.PersonCard {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.forget()
+	now, _ := t.now()
 	var cards []contract.PersonCard
 	for _, p := range t.view {
-		if p.card != nil && !p.gone {
+		if p.card != nil && !p.gone && !p.over(now) {
 			cards = append(cards, *p.card)
 		}
 	}
@@ -256,6 +295,7 @@ func (t *Tablet) Persons() []contract.PersonCard {
 func (t *Tablet) View(p model.PersonID, u model.Unit) (contract.UnitView, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.forget()
 	at := t.view.unit(p, u, false)
 	if at == nil {
 		return contract.UnitView{}, false

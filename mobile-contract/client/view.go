@@ -13,7 +13,8 @@ type caseload map[model.PersonID]*person
 
 type person struct {
 	card  *contract.PersonCard
-	gone  bool // scope.remove came while entries about the person still wait (T8)
+	gone  bool // scope.remove came, or the time is over, while entries about the person still wait (T8)
+	loose bool // here because of own work only: the server has sent nothing about the person
 	units map[model.Unit]*unit
 }
 
@@ -42,7 +43,7 @@ func (c caseload) unit(p model.PersonID, u model.Unit, create bool) *unit {
 		if !create {
 			return nil
 		}
-		who = &person{}
+		who = &person{loose: true}
 		c[p] = who
 	}
 	if who.units == nil {
@@ -140,7 +141,7 @@ func (c caseload) apply(it *contract.PullItem, waits func(model.PersonID) bool, 
 			who = &person{}
 			c[it.Person] = who
 		}
-		who.card, who.gone = it.Card, false
+		who.card, who.gone, who.loose = it.Card, false, false
 	case contract.ItemScopeRemove:
 		if who := c[it.Person]; who != nil && waits(it.Person) {
 			who.gone = true
@@ -150,6 +151,7 @@ func (c caseload) apply(it *contract.PullItem, waits func(model.PersonID) bool, 
 	case contract.ItemUnit:
 		if it.Unit != nil {
 			c.unit(it.Person, it.Unit.Unit, true).receive(it.Unit, lean)
+			c[it.Person].loose = false
 		}
 	}
 	// News of decisions and settlements is for the user; types of tomorrow are ignored.

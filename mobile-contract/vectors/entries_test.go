@@ -101,4 +101,10 @@ func (m *maker) settling() {
 	m.good("close", "Settles a quarantined entry without effect.",
 		append(m.chain("17", "release"), `"act":"register"`, `"act":"close","reason":{"code":"registered-anew","text":""}`, oneChange,
 			`{"unit":"quarantine","target":"`+m.ids["hours over a week"]+`"}`)...)
+	m.good("close findings", "Settles two findings of the person, when the rules are broken there.",
+		append(m.chain("18", "close"), `"act":"register"`, `"act":"close","reason":{"code":"followed-up","text":""}`, oneChange,
+			`{"unit":"finding/R46"},{"unit":"finding/R107/service/`+some+`/end"}`)...)
+	m.good("reinstate a finding", "Opens a finding again.",
+		append(m.chain("19", "close findings"), `"act":"register"`, `"act":"reinstate","reason":{"code":"wrong-person","text":""}`, oneChange,
+			`{"unit":"finding/R46","target":"`+m.ids["close findings"]+`"}`)...)
 }

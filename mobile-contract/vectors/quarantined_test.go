@@ -63,6 +63,17 @@ func (m *maker) quarantinedPayloads() {
 	m.bad("unit with dots", "unknown-unit", "", `score/assist_memory`, `score/../person`)
 	m.bad("release of a score", "unknown-unit", "Release carries the unit quarantine.", `"act":"register"`, `"act":"release","reason":{"code":"x","text":""}`,
 		oneChange, `{"unit":"score/assist_memory","target":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}`)
+	finding := func(act, change string) []string {
+		return []string{`"act":"register"`, `"act":"` + act + `","reason":{"code":"x","text":""}`, oneChange, change}
+	}
+	const aTarget = `"target":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"`
+	m.bad("close of a finding with target", invalid, "", finding("close", `{"unit":"finding/R46",`+aTarget+`}`)...)
+	m.bad("release of a finding with value", invalid, "", finding("release", `{"unit":"finding/R46","value":{"score":2}}`)...)
+	m.bad("reinstate of a finding without target", invalid, "", finding("reinstate", `{"unit":"finding/R46"}`)...)
+	m.bad("void of a finding", "unknown-unit", "A finding is no registration.", finding("void", `{"unit":"finding/R46",`+aTarget+`}`)...)
+	m.bad("finding of no rule", "unknown-unit", "", finding("close", `{"unit":"finding/46"}`)...)
+	m.bad("finding on no unit", "unknown-unit", "", finding("close", `{"unit":"finding/R46/mood/today"}`)...)
+	m.bad("finding and quarantine", "unknown-unit", "One or the other.", finding("close", `{"unit":"finding/R46"},{"unit":"quarantine",`+aTarget+`}`)...)
 	m.bad("other device", "device-mismatch", "The payload names another device than the key id.", kidEd, kidEC)
 	m.bad("other tenant", "tenant-mismatch", "Sent to testvik.", `testvik`, `provdal`)
 }
