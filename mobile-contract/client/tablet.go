@@ -39,7 +39,7 @@ type Config struct {
 	Sleep func(context.Context, time.Duration) error
 	Rand  io.Reader // crypto/rand when nil
 
-	App      string // name and version, for the device's page
+	App      string // name and version, signed into every entry: 1-100 bytes of printable ASCII; "unknown" when ""
 	Encoding string // of pushes: EncodingNone, EncodingGzip or EncodingZstd
 	Batch    int    // most entries in a push, when lower than what the server allows
 	Page     int    // items in a pull page, 0 for the server's choice
@@ -77,6 +77,9 @@ type Tablet struct {
 func New(cfg Config) (*Tablet, error) {
 	if cfg.URL == "" || cfg.Wall == nil || cfg.Mono == nil {
 		return nil, errors.New("client: URL, Wall and Mono are required")
+	}
+	if cfg.App = cmp.Or(cfg.App, "unknown"); !model.IsApp(cfg.App) {
+		return nil, fmt.Errorf("client: App is at most %d bytes of printable ASCII", model.MaxApp)
 	}
 	if cfg.Rand == nil {
 		cfg.Rand = rand.Reader
