@@ -85,7 +85,7 @@ func TestRequiredMembers(t *testing.T) {
 	for _, v := range []any{
 		contract.EnrolRequest{}, contract.LeaseRequest{}, contract.PushRequest{}, contract.Diary{}, contract.DecisionRequest{},
 		contract.SettleRequest{}, contract.InviteRequest{}, contract.RevokeRequest{}, contract.AssignRequest{},
-		contract.ExtractRequest{}, contract.ExtractResend{}, model.Reason{},
+		contract.ExtractRequest{}, contract.ExtractResend{}, model.Reason{}, contract.RotateRequest{}, contract.WipedRequest{},
 	} {
 		rt := reflect.TypeOf(v)
 		s, want := shapeOf(rt), schemas[rt.Name()]

@@ -44,6 +44,7 @@ func failureOf(err error) *failure {
 	var f *failure
 	var p *model.Problem
 	var rewound *sync.RewoundError
+	var revoked *sync.RevokedError
 	switch {
 	case errors.As(err, &f):
 		return f
@@ -52,6 +53,10 @@ func failureOf(err error) *failure {
 	case errors.As(err, &rewound):
 		f = fail("store-rewound", "")
 		f.Size = &rewound.Size
+		return f
+	case errors.As(err, &revoked):
+		f = fail("device-revoked", "")
+		f.Order = orderView(&revoked.Order)
 		return f
 	}
 	for _, k := range errorCodes {
@@ -76,6 +81,10 @@ var errorCodes = []struct {
 	{sync.ErrBadCheckpoint, "invalid-member", "/checkpoint"},
 	{sync.ErrRevoked, "device-revoked", ""},
 	{sync.ErrDesk, "conflict", ""},
+	{sync.ErrOrder, "conflict", "/order"},
+	{sync.ErrForked, "conflict", ""},
+	{sync.ErrManyKeys, "conflict", ""},
+	{sync.ErrKeyRetired, "lease-not-bound", ""},
 	{sync.ErrInvite, "invite-invalid", ""},
 	{sync.ErrDeviceExists, "device-exists", ""},
 	{sync.ErrNoReview, "already-settled", ""},

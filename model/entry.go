@@ -217,17 +217,9 @@ func (e *Entry) check() *Problem {
 	if p := f.check(); p != nil {
 		return p
 	}
-	if len(e.Lease) > 200 || e.Lease == absent {
-		return Problemf("invalid-payload", "/lease", "lease is required, at most 200 bytes")
-	}
-	if e.ElapsedMs < 0 || e.ElapsedMs > maxSafeInt {
-		return Problemf("invalid-payload", "/elapsed_ms", "elapsed_ms counts up from 0")
-	}
-	if e.Clock != ClockMonotonic && e.Clock != ClockRebooted && e.Clock != ClockNone {
-		return Problemf("invalid-payload", "/clock", "clock is monotonic, rebooted or none")
-	}
-	if e.Wall == math.MinInt64 {
-		return Problemf("invalid-payload", "/wall", "wall is required")
+	t := Timing{Lease: e.Lease, ElapsedMs: e.ElapsedMs, Clock: e.Clock, Wall: e.Wall}
+	if p := t.check(); p != nil {
+		return p
 	}
 	if e.Visit != "" && !canonicalUUID(e.Visit) {
 		return Problemf("invalid-payload", "/visit", "visit must be a lower-case UUID")

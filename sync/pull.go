@@ -15,6 +15,7 @@ type PullRequest struct {
 	Tenant model.TenantID
 	Device model.DeviceID
 	Actor  model.ActorID
+	JKT    string // thumbprint of the key that the lease is bound to; "" is not compared
 	Cursor string // "" for the first
 	Limit  int    // items a page, about; 500 when 0
 }
@@ -56,7 +57,8 @@ const (
 
 // Pull returns one page: scope.remove, then scope.add with the person's units, then changes
 // in order of position. Its cost is that of the caseload and of what changed in it, never
-// that of what history holds. Errors: ErrCursor, ErrCursorGone, ErrRevoked.
+// that of what history holds. Errors: ErrCursor, ErrCursorGone, *RevokedError,
+// ErrKeyRetired.
 func (e *Engine) Pull(ctx context.Context, r PullRequest) (*PullPage, error) {
 	ts, err := e.tenant(r.Tenant)
 	if err != nil {
@@ -74,8 +76,11 @@ func (e *Engine) Pull(ctx context.Context, r PullRequest) (*PullPage, error) {
 		if err != nil {
 			return err
 		}
-		if d.State != DeviceActive {
-			return ErrRevoked
+		if err := Revoked(&d); err != nil {
+			return err
+		}
+		if r.JKT != "" && r.JKT != d.JKT {
+			return ErrKeyRetired
 		}
 		if err := p.start(ts.keys); err != nil {
 			return err
@@ -93,6 +98,9 @@ func (e *Engine) Pull(ctx context.Context, r PullRequest) (*PullPage, error) {
 	})
 	if err != nil {
 		return nil, err
+	}
+	if !page.More {
+		ts.contacts.note(store.Diary{Device: r.Device, At: p.now, Contact: ContactPull, Actor: r.Actor, Pulled: p.now, Cursor: page.Position})
 	}
 	page.Cursor, err = p.c.encode(ts.keys, r.Tenant, r.Device, r.Actor)
 	return page, err

@@ -50,6 +50,7 @@ type PushResult struct {
 	Epoch      string
 	Checkpoint []byte
 	Results    []Result
+	Order      *Order // what the device that pushes has to do, nil for nothing
 }
 
 // Push judges every entry of a batch and makes the accepted ones durable in one update.
@@ -78,7 +79,11 @@ func (e *Engine) Push(ctx context.Context, r PushRequest) (*PushResult, error) {
 	}
 	e.each(cs, func(c *candidate) { e.judge(ts, r.Tenant, c, received) })
 	persons := make([]model.PersonID, 0, 8)
+	signed := 0
 	for _, c := range cs {
+		if c.entry != nil && c.refused == nil && c.jws.Device == r.Device {
+			signed = c.entry.V
+		}
 		if f := c.frame(); f != nil && !slices.Contains(persons, f.Person) {
 			persons = append(persons, f.Person)
 		}
@@ -95,7 +100,7 @@ func (e *Engine) Push(ctx context.Context, r PushRequest) (*PushResult, error) {
 		if err := b.finish(); err != nil {
 			return err
 		}
-		return keepDiary(tx, r, received)
+		return b.contact(r, signed, out)
 	})
 	if err != nil {
 		return nil, err
@@ -106,21 +111,28 @@ func (e *Engine) Push(ctx context.Context, r PushRequest) (*PushResult, error) {
 	return out, nil
 }
 
-// keepDiary notes the contact, and what the tablet said of itself: without a word from it,
-// what it said last stands.
-func keepDiary(tx store.Tx, r PushRequest, received model.Millis) error {
+// contact notes the push in the diary of the device that pushes, and finds its order.
+func (b *batch) contact(r PushRequest, signed int, out *PushResult) error {
 	if r.Device.IsZero() {
 		return nil
 	}
-	d, err := store.Get[store.Diary](tx, r.Device.String())
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
+	diary, err := keepDiary(b.tx, r, signed, b.received)
+	if err != nil {
 		return err
 	}
-	if r.Diary != nil {
-		d = *r.Diary
+	d, err := store.Get[store.Device](b.tx, r.Device.String())
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
 	}
-	d.Device, d.Actor, d.At = r.Device, r.Actor, received
-	return store.Put(tx, d)
+	if err != nil {
+		return err
+	}
+	ch, err := b.tx.Chain(r.Device)
+	if err != nil {
+		return err
+	}
+	out.Order = orderOf(&d, &ch, diary.Contract, b.e.o.Floor)
+	return nil
 }
 
 // batch is the work of one update.
