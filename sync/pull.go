@@ -127,12 +127,46 @@ func (p *puller) start(keys Keys) error {
 	if p.r.Cursor == "" {
 		// What comes after this snapshot is sent as changes, however many pages it takes.
 		p.c = &cursor{epoch: epoch, position: p.v.Size()}
-		return nil
+		return p.settledBeforeUs()
 	}
 	if p.c, err = decodeCursor(keys, p.r.Tenant, p.r.Device, p.r.Actor, p.r.Cursor); err != nil {
 		return err
 	}
 	return p.c.check(p.v, epoch)
+}
+
+// firstSettled bounds the settlements that a first pull brings.
+const firstSettled = 200
+
+// settledBeforeUs sends the newest settlements from before a pull without cursor: a tablet
+// that starts anew has no position after which they would be news.
+func (p *puller) settledBeforeUs() error {
+	prefix := p.r.Device.String() + " "
+	var keys []string // of the newest, oldest first
+	err := p.v.Docs(store.Settlement{}.DocKind(), prefix, "", func(key string, _ []byte) bool {
+		if len(keys) == firstSettled {
+			keys = slices.Delete(keys, 0, 1)
+		}
+		keys = append(keys, key)
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		s, err := store.Get[store.Settlement](p.v, key)
+		if err != nil {
+			return err
+		}
+		l, err := p.v.Entry(s.Position)
+		if err != nil {
+			return err
+		}
+		if err := p.settlement(l); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (p *puller) full() bool { return len(p.items) >= p.limit }

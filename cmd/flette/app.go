@@ -53,6 +53,7 @@ type appOptions struct {
 	Now      func() time.Time // time.Now when nil
 	Workers  int
 	NoGroup  bool
+	Floor    int // oldest contract version applied without a supervisor
 }
 
 // openApp opens the store and builds the engine. The folder is made when it is not there,
@@ -90,7 +91,7 @@ func openApp(o appOptions) (*app, error) {
 			return a.tenantRules(v.Tenant().ID).Live(v, p, at)
 		},
 		Now:  func() model.Millis { return model.MillisOf(a.now()) },
-		Rand: rand.Reader, Log: o.Log, Workers: o.Workers,
+		Rand: rand.Reader, Log: o.Log, Workers: o.Workers, Floor: o.Floor,
 	})
 	if err != nil {
 		return nil, errors.Join(err, st.Close())
