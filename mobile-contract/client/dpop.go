@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"flette/internal/jwk"
+	"flette/model"
 )
 
 // prover makes DPoP proofs (RFC 9449) with one key. The header never changes, so it is
@@ -70,4 +71,18 @@ func (p *prover) enrolProof(tenant, code string) (string, error) {
 		return "", err
 	}
 	return signCompact(p.key, []byte(`{"alg":"`+p.public.Alg()+`","typ":"flette-enrol+jws"}`), payload)
+}
+
+// rotateProof shows that whoever changes a device's key holds the new one too.
+func (p *prover) rotateProof(tenant string, device model.DeviceID, lastSeq int64) (string, error) {
+	payload, err := json.Marshal(struct {
+		Tenant  string         `json:"tenant"`
+		Device  model.DeviceID `json:"device"`
+		JKT     string         `json:"jkt"`
+		LastSeq int64          `json:"last_seq"`
+	}{tenant, device, p.public.Thumbprint(), lastSeq})
+	if err != nil {
+		return "", err
+	}
+	return signCompact(p.key, []byte(`{"alg":"`+p.public.Alg()+`","typ":"flette-rotate+jws"}`), payload)
 }

@@ -22,6 +22,9 @@ type SignOptions struct {
 func (t *Tablet) Sign(who model.PersonID, act model.Act, changes []model.Change, o SignOptions) (model.EntryID, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if err := t.maySign(); err != nil {
+		return model.EntryID{}, err
+	}
 	if t.s.Lease == nil {
 		return model.EntryID{}, ErrNoLease
 	}

@@ -50,6 +50,9 @@ type Config struct {
 	// Save puts the state on stable storage before it returns (T1). It is called for every
 	// signed entry and every answer, with the tablet's lock held. Nil keeps all in memory.
 	Save func(*State) error
+
+	// DestroyKey removes the key from where it is kept, the last step of a wipe. It may be nil.
+	DestroyKey func() error
 }
 
 // Tablet is one enrolled device. It is safe for concurrent use: signing never waits for the
@@ -71,6 +74,7 @@ type Tablet struct {
 	view     caseload
 	waiting  map[model.PersonID]int // entries in the outbox, by person
 	lastErr  string
+	next     crypto.Signer // the key of a change that is not finished
 }
 
 // New makes a tablet that is not enrolled.
@@ -119,26 +123,42 @@ func New(cfg Config) (*Tablet, error) {
 func (t *Tablet) Enrol(ctx context.Context, tenant model.TenantID, code, label string) (*contract.EnrolResponse, error) {
 	t.net.Lock()
 	defer t.net.Unlock()
-	proof, err := t.call.prove.enrolProof(string(tenant), code)
+	t.mu.Lock()
+	prove := t.call.prove
+	err := t.mayWork()
+	t.mu.Unlock()
 	if err != nil {
 		return nil, err
 	}
-	var out contract.EnrolResponse
-	if _, err := t.call.do(ctx, request{
-		method: http.MethodPost, path: "/v1/devices", out: &out,
-		in: contract.EnrolRequest{Tenant: tenant, Code: code, Key: jsontext.Value(t.call.prove.public.String()), Proof: proof, Label: label},
-	}); err != nil {
+	out, verifier, err := t.enrol(ctx, prove, tenant, code, label)
+	if err != nil {
 		return nil, err
-	}
-	verifier, err := note.NewVerifier(out.JournalKey)
-	if err != nil || verifier.Name() != "flette/"+string(out.Tenant) {
-		return nil, fmt.Errorf("%w: journal key", ErrCheckpoint)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.verifier = verifier
-	t.s = State{Tenant: out.Tenant, Device: out.Device, Epoch: out.Epoch, JournalKey: out.JournalKey}
-	return &out, t.save()
+	t.s = State{Tenant: out.Tenant, Device: out.Device, Epoch: out.Epoch, JournalKey: out.JournalKey, JKT: prove.public.Thumbprint()}
+	return out, t.save()
+}
+
+// enrol spends a code for a key.
+func (t *Tablet) enrol(ctx context.Context, prove *prover, tenant model.TenantID, code, label string) (*contract.EnrolResponse, note.Verifier, error) {
+	proof, err := prove.enrolProof(string(tenant), code)
+	if err != nil {
+		return nil, nil, err
+	}
+	var out contract.EnrolResponse
+	if _, err := t.call.do(ctx, request{
+		method: http.MethodPost, path: "/v1/devices", out: &out,
+		in: contract.EnrolRequest{Tenant: tenant, Code: code, Key: jsontext.Value(prove.public.String()), Proof: proof, Label: label},
+	}); err != nil {
+		return nil, nil, err
+	}
+	verifier, err := note.NewVerifier(out.JournalKey)
+	if err != nil || verifier.Name() != "flette/"+string(out.Tenant) {
+		return nil, nil, fmt.Errorf("%w: journal key", ErrCheckpoint)
+	}
+	return &out, verifier, nil
 }
 
 // Login gets a lease for the user of an access token. Another user's caseload replaces the
@@ -147,8 +167,11 @@ func (t *Tablet) Login(ctx context.Context, accessToken string) (*contract.Lease
 	t.net.Lock()
 	defer t.net.Unlock()
 	t.mu.Lock()
-	device := t.s.Device
+	device, err := t.s.Device, t.mayWork()
 	t.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
 	if device.IsZero() {
 		return nil, ErrNotEnrolled
 	}
@@ -195,7 +218,10 @@ func (t *Tablet) resend() {
 		t.waiting[k.Person]++
 		t.s.Outbox = append(t.s.Outbox, k.Pending)
 	}
-	slices.SortStableFunc(t.s.Outbox, func(a, b Pending) int { return cmp.Compare(a.Seq, b.Seq) })
+	// What an earlier identity signed comes first: each has a chain of its own.
+	slices.SortStableFunc(t.s.Outbox, func(a, b Pending) int {
+		return cmp.Or(cmp.Compare(b.Age, a.Age), cmp.Compare(a.Seq, b.Seq))
+	})
 	t.s.Kept, t.held, t.s.Checkpoint = nil, checkpoint{}, ""
 }
 
@@ -215,6 +241,10 @@ func (t *Tablet) failed(err error) error {
 	defer t.mu.Unlock()
 	if t.lastErr = CodeOf(err); t.lastErr == "" {
 		t.lastErr = "no answer"
+	}
+	before := t.s.Order
+	if t.heard(err); t.s.Order != before {
+		return errors.Join(err, t.save())
 	}
 	return err
 }
