@@ -183,8 +183,8 @@ type Diary struct {
 	Actor   model.ActorID  `json:"actor,omitempty"`
 
 	// Said by the tablet, at a push.
-	Outbox    int64        `json:"outbox"`
-	Oldest    model.Millis `json:"oldest,omitempty"` // oldest unsent entry, tablet's clock
+	Outbox    int64        `json:"outbox"`           // less what that push brought
+	Oldest    model.Millis `json:"oldest,omitempty"` // oldest entry of the outbox before that push, tablet's clock
 	SkewMs    int64        `json:"skew_ms"`          // tablet's clock minus ours
 	App       string       `json:"app,omitempty"`
 	LastError string       `json:"last_error,omitempty"`

@@ -89,14 +89,18 @@ func putDiary(tx store.Tx, news store.Diary) error {
 }
 
 // keepDiary notes a push, and what the tablet said of itself: without a word from it, what it
-// said last stands. It returns the diary as it is now.
-func keepDiary(tx store.Tx, r PushRequest, signed int, received model.Millis) (store.Diary, error) {
+// said last stands. taken entries of its outbox are acknowledged by this very push. It
+// returns the diary as it is now.
+func keepDiary(tx store.Tx, r PushRequest, signed int, taken int64, received model.Millis) (store.Diary, error) {
 	d, err := diaryOf(tx, r.Device)
 	if err != nil {
 		return d, err
 	}
 	if said := r.Diary; said != nil {
 		d.Outbox, d.Oldest, d.SkewMs, d.App, d.LastError = said.Outbox, said.Oldest, said.SkewMs, said.App, said.LastError
+		if d.Outbox = max(0, d.Outbox-taken); d.Outbox == 0 {
+			d.Oldest = 0
+		}
 	}
 	if signed != 0 {
 		d.Contract = signed // also downwards: an app can be rolled back

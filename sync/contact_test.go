@@ -26,7 +26,7 @@ func TestDiaryOfEveryContact(t *testing.T) {
 	w.now += min_
 	_, err := w.e.Push(t.Context(), sync.PushRequest{
 		Tenant: w.tenant, Device: a.id, Actor: a.actor, Entries: [][]byte{a.entry(p, model.ActRegister, []model.Change{scoreChange(memory, 2)}, v2).jws},
-		Diary: &store.Diary{Outbox: 3, Oldest: 77, SkewMs: -5, App: "tablet/3.1", LastError: "no answer"},
+		Diary: &store.Diary{Outbox: 4, Oldest: 77, SkewMs: -5, App: "tablet/3.1", LastError: "no answer"},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -116,7 +116,13 @@ func (b *batch) contact(r PushRequest, signed int, out *PushResult) error {
 	if r.Device.IsZero() {
 		return nil
 	}
-	diary, err := keepDiary(b.tx, r, signed, b.received)
+	taken := int64(0)
+	for i := range out.Results {
+		if out.Results[i].Outcome != OutcomeRefused {
+			taken++
+		}
+	}
+	diary, err := keepDiary(b.tx, r, signed, taken, b.received)
 	if err != nil {
 		return err
 	}
