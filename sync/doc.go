@@ -19,6 +19,8 @@
 //	S9  Every answer carries a checkpoint that covers all that it acknowledges.
 //	S10 A person with an unsettled entry, review or finding stays visible to somebody.
 //	S11 Signatures are verified before any lock is held.
+//	S12 Any key that a device was ever enrolled with makes an entry authentic. What becomes of the device afterwards (revoked,
+//	    replaced, another key, an old contract version) can hold an entry back for a person, and never refuses or undoes one.
 //
 // # What an acknowledgement promises
 //

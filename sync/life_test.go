@@ -260,7 +260,7 @@ func (tb *tablet) rotate() {
 }
 
 // What stands against an entry is a matter of when it was signed and when it came, for every
-// way in which a device's authority can end.
+// way in which a device's authority can end; none of them loses it (S12).
 func TestAuthorityOverTime(t *testing.T) {
 	const (
 		applied = "applied"

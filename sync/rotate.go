@@ -119,7 +119,7 @@ func firstSeq(d *store.Device, n int) int64 {
 	return d.Retired[n-1].Last + 1
 }
 
-// signedBy finds which of a device's keys signed an entry: the present one is asked first.
+// signedBy finds which of a device's keys signed an entry (S12): the present one is asked first.
 func (e *Engine) signedBy(d *store.Device, j *model.JWS) (n int, ok bool) {
 	holds := func(alg string, key []byte) bool {
 		k, err := e.keys.get(key)
