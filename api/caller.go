@@ -104,9 +104,7 @@ func (c *call) byLease(req auth.Request) *failure {
 	case d.State != sync.DeviceActive:
 		return failureOf(sync.Revoked(&d))
 	case d.JKT != claims.JKT:
-		f := failureOf(sync.ErrKeyRetired)
-		f.challenge = challenge("invalid_token")
-		return f
+		return failureOf(sync.ErrKeyRetired)
 	}
 	return nil
 }

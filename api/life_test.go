@@ -225,6 +225,33 @@ func TestAWipeSaysWhatNobodyElseHas(t *testing.T) {
 	}
 }
 
+// A tablet that was revoked before anybody logged in on it hears so at the first login.
+func TestAWipeBeforeTheFirstLogin(t *testing.T) {
+	h := newHouse(t)
+	a := h.rig(nth(1), "a")
+	code, _, err := h.engine.Invite(background, testvik, "nettbrett")
+	must(t, err)
+	_, err = a.Enrol(background, testvik, code, "")
+	must(t, err)
+	_, err = h.engine.Revoke(background, testvik, a.ID(), "lost in the post")
+	must(t, err)
+	if _, err := a.Push(background); !errors.Is(err, client.ErrNoLease) {
+		t.Errorf("push: %v", err)
+	}
+	if _, err := a.Login(background, h.token(testvik, "anne", nurse)); client.CodeOf(err) != "device-revoked" || a.Order() == nil {
+		t.Fatalf("login: %v", err)
+	}
+	a.push()
+	if _, err := a.Push(background); !errors.Is(err, client.ErrWiped) {
+		t.Errorf("after the wipe: %v", err)
+	}
+	d, err := h.engine.DeviceStatus(background, testvik, a.ID())
+	must(t, err)
+	if d.Wiped != 0 || d.Diary == nil || d.Diary.Problem != "device-revoked" {
+		t.Errorf("%+v %+v", d.Device, d.Diary)
+	}
+}
+
 // Two tablets from one copied state sign and push. The guided way ends with a clean new
 // device; nothing is lost, and what was signed goes out byte for byte.
 func TestACloneIsGuidedToANewDevice(t *testing.T) {

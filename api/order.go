@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 
+	"flette/api/auth"
 	"flette/internal/jwk"
 	contract "flette/mobile-contract"
 	"flette/model"
@@ -72,7 +73,7 @@ func rotateKey(c *call) (answer, error) {
 		err = fail("unknown-device", "")
 	case errors.Is(err, sync.ErrLease):
 		f := fail("lease-expired", "The session of the lease has ended: the user logs in again, then the key can be changed.")
-		f.challenge = challenge("invalid_token")
+		f.challenge = auth.Challenge(auth.ErrInvalidToken)
 		err = f
 	}
 	if err != nil {

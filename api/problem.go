@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"net/http"
 	"strings"
 
 	"flette/api/auth"
@@ -63,6 +64,9 @@ func failureOf(err error) *failure {
 		if errors.Is(err, k.err) {
 			f := fail(k.code, "")
 			f.Pointer, f.cause = k.pointer, err
+			if f.Status == http.StatusUnauthorized {
+				f.challenge = auth.Challenge(auth.ErrInvalidToken)
+			}
 			return f
 		}
 	}

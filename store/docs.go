@@ -185,7 +185,7 @@ type Diary struct {
 	// Said by the tablet, at a push.
 	Outbox    int64        `json:"outbox"`           // less what that push brought
 	Oldest    model.Millis `json:"oldest,omitempty"` // oldest entry of the outbox before that push, tablet's clock
-	SkewMs    int64        `json:"skew_ms"`          // tablet's clock minus ours
+	SkewMs    int64        `json:"skew_ms"`          // tablet's clock minus ours; also said at a login
 	App       string       `json:"app,omitempty"`
 	LastError string       `json:"last_error,omitempty"`
 

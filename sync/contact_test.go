@@ -22,6 +22,9 @@ func TestDiaryOfEveryContact(t *testing.T) {
 		}
 	}
 	expect(sync.ContactLease, func(y *store.Diary) bool { return y.Login == w.now && y.LeaseEnds == a.lease.ExpiresAt })
+	a.skew = -3 * hour
+	a.login(model.RoleNurse)
+	expect(sync.ContactLease, func(y *store.Diary) bool { return y.SkewMs == -int64(3*hour) })
 	login := w.now
 	w.now += min_
 	_, err := w.e.Push(t.Context(), sync.PushRequest{

@@ -188,9 +188,16 @@ func (e *Engine) noteLogin(ctx context.Context, ts *tenantState, g LeaseGrant, l
 				waiting = append(waiting, item)
 			}
 		}
-		if err := putDiary(tx, store.Diary{
+		diary, err := diaryOf(tx, d.ID)
+		if err != nil {
+			return err
+		}
+		if g.Wall != 0 {
+			diary.SkewMs = int64(l.WallOffset)
+		}
+		if err := store.Put(tx, mergeDiary(diary, store.Diary{
 			Device: d.ID, At: l.IssuedAt, Contact: ContactLease, Actor: g.Actor, Login: l.IssuedAt, LeaseEnds: l.ExpiresAt,
-		}); err != nil {
+		})); err != nil {
 			return err
 		}
 		return store.Put(tx, actor)

@@ -17,8 +17,12 @@ import (
 // CodeKeyRetired is of an entry whose seq is not one of those that its key was good for.
 const CodeKeyRetired = "key-retired"
 
-// maxRetired bounds the keys that one entry may have to be tried with.
-const maxRetired = 32
+// maxRetired bounds the keys that one entry may have to be tried with; maxUnseen the entries
+// that a tablet can hold unsent, so that a slip does not put the new key's first seq out of reach.
+const (
+	maxRetired = 32
+	maxUnseen  = 1_000_000
+)
 
 // Errors of rotating a key.
 var (
@@ -59,6 +63,9 @@ func (e *Engine) RotateKey(ctx context.Context, r Rotation) (store.Device, error
 			if r.LastSeq < last.Last {
 				return lastSeqProblem(last.Last)
 			}
+			if r.LastSeq > last.Last+maxUnseen {
+				return model.Problemf("invalid-member", "/last_seq", "the rotation was asked for at seq %d; no tablet has signed as many since as last_seq says", last.Last)
+			}
 			last.Last = r.LastSeq
 		} else if err := e.retire(tx, &d, r, now); err != nil {
 			return err
@@ -94,6 +101,9 @@ func (e *Engine) retire(tx store.Tx, d *store.Device, r Rotation, now model.Mill
 		return ErrManyKeys
 	case r.LastSeq < max(chain.Last, firstSeq(d, len(d.Retired))-1):
 		return lastSeqProblem(max(chain.Last, firstSeq(d, len(d.Retired))-1))
+	}
+	if r.LastSeq > chain.Last+maxUnseen {
+		return model.Problemf("invalid-member", "/last_seq", "seq %d has arrived; no tablet holds as many more as last_seq says", chain.Last)
 	}
 	jkt := r.New.Thumbprint()
 	if _, err := store.Get[store.DeviceKey](tx, jkt); err == nil {

@@ -97,6 +97,7 @@ func TestRotationsThatCannotBe(t *testing.T) {
 	try("proved by a stranger", sync.ErrKeyRetired, func(r *sync.Rotation) { r.Old = fresh().Thumbprint() })
 	try("session over", sync.ErrLease, func(r *sync.Rotation) { r.Ended = true })
 	try("what has arrived was signed after", nil, func(r *sync.Rotation) { r.LastSeq = 1 })
+	try("more than a tablet holds", nil, func(r *sync.Rotation) { r.LastSeq = 2_000_000 })
 	for range 32 {
 		a.rotate()
 	}

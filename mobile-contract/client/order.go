@@ -48,6 +48,13 @@ func (t *Tablet) maySign() error {
 
 func (t *Tablet) wipes() bool { return t.s.Order != nil && t.s.Order.Do == contract.OrderWipe }
 
+// emptyAndWiped reports whether a wipe order stands and the outbox is empty.
+func (t *Tablet) emptyAndWiped() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.wipes() && len(t.s.Outbox) == 0
+}
+
 // obey does what a wipe order asks for once the outbox is empty (T11): erase, acknowledge,
 // destroy the key. After an error it is to be called again. Called with net held.
 func (t *Tablet) obey(ctx context.Context) error {

@@ -51,7 +51,8 @@ func (t *Tablet) Push(ctx context.Context) (*PushReport, error) {
 	if err == nil {
 		err = t.pushAll(ctx, report)
 	}
-	if err == nil {
+	// A tablet on which nobody has logged in holds nothing to hand in, and nobody to say so.
+	if err == nil || errors.Is(err, ErrNoLease) && t.emptyAndWiped() {
 		err = t.obey(ctx)
 	}
 	if err != nil {
