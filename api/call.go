@@ -38,14 +38,22 @@ type call struct {
 	who   caller
 }
 
-// run does what every route needs, in this order: who is asking, how often, may they, and is
-// the request well-formed. Nothing is parsed for those who may not ask.
+// run answers, and keeps what a device was refused for its page.
 func (c *call) run() (answer, error) {
+	a, err := c.work()
+	if err != nil && c.who.lease != nil {
+		c.engine().NoteProblem(c.who.tenant, c.who.lease.Device, failureOf(err).Code)
+	}
+	return a, err
+}
+
+// work does what every route needs, in this order: who is asking, how often, may they, and is
+// the request well-formed. Nothing is parsed for those who may not ask.
+func (c *call) work() (answer, error) {
 	ctx, cancel := context.WithTimeout(c.s.base, c.s.o.Limits.Request)
 	defer cancel()
 	c.ctx = ctx
-	if strings.Contains(strings.ToLower(c.path), "%2f") {
-		// Some readers take it for a slash: then the path is no route.
+	if escapedSlash(c.path) {
 		return answer{}, fail("not-found", "")
 	}
 	if f := c.authenticate(); f != nil {
@@ -69,6 +77,10 @@ func (c *call) run() (answer, error) {
 	}
 	return c.r.handle(c)
 }
+
+// escapedSlash reports whether some readers take the path for another one with a slash more:
+// then it is no route.
+func escapedSlash(path string) bool { return strings.Contains(strings.ToLower(path), "%2f") }
 
 func (c *call) readQuery() *failure {
 	var err error

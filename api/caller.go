@@ -80,6 +80,10 @@ func (c *call) byLease(req auth.Request) *failure {
 		return f
 	}
 	if expired && !c.r.afterLease {
+		// A revoked device hears its order however old its lease is.
+		if d, err := c.engine().Device(c.ctx, claims.Tenant, claims.Device); err == nil && d.State != sync.DeviceActive {
+			return failureOf(sync.Revoked(&d))
+		}
 		code := "lease-expired"
 		if !named {
 			code = "invalid-token"
@@ -98,7 +102,9 @@ func (c *call) byLease(req auth.Request) *failure {
 	case err != nil:
 		return failureOf(err)
 	case d.State != sync.DeviceActive:
-		return fail("device-revoked", "")
+		return failureOf(sync.Revoked(&d))
+	case d.JKT != claims.JKT:
+		return failureOf(sync.ErrKeyRetired)
 	}
 	return nil
 }

@@ -86,7 +86,7 @@ func TestRequiredMembers(t *testing.T) {
 		contract.EnrolRequest{}, contract.LeaseRequest{}, contract.PushRequest{}, contract.Diary{}, contract.DecisionRequest{},
 		contract.SettleRequest{}, contract.InviteRequest{}, contract.RevokeRequest{}, contract.AssignRequest{},
 		contract.BlockRequest{}, contract.BreakGlassRequest{}, contract.FindingSettleRequest{},
-		contract.ExtractRequest{}, contract.ExtractResend{}, model.Reason{},
+		contract.ExtractRequest{}, contract.ExtractResend{}, model.Reason{}, contract.RotateRequest{}, contract.WipedRequest{},
 	} {
 		rt := reflect.TypeOf(v)
 		s, want := shapeOf(rt), schemas[rt.Name()]

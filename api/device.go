@@ -67,15 +67,6 @@ func enrol(c *call) (answer, error) {
 // possesses checks the enrolment proof: signed by the very key, with that key's algorithm,
 // for this tenant and code, and the former id when one is claimed. A proof made for one enrolment is good for no other.
 func possesses(in contract.EnrolRequest, key jwk.PublicKey) bool {
-	input, sig, ok := cutLast(in.Proof)
-	head, payload, ok2 := strings.Cut(input, ".")
-	if !ok || !ok2 || len(head) > maxJWSHeader || strings.ContainsAny(in.Proof, "\r\n") {
-		return false
-	}
-	var h struct {
-		Alg string `json:"alg"`
-		Typ string `json:"typ"`
-	}
 	var p struct {
 		Tenant string `json:"tenant"`
 		Code   string `json:"code"`
@@ -86,11 +77,7 @@ func possesses(in contract.EnrolRequest, key jwk.PublicKey) bool {
 	if !in.Former.IsZero() {
 		former = in.Former.String()
 	}
-	signature, err := cursorB64.DecodeString(sig)
-	if err != nil || !decodePart(head, &h) || !decodePart(payload, &p) || h.Typ != enrolType || h.Alg != key.Alg() {
-		return false
-	}
-	return key.Verify(h.Alg, []byte(input), signature) &&
+	return signedProof(in.Proof, enrolType, key, &p) &&
 		p.Tenant == string(in.Tenant) && p.Code == in.Code && p.JKT == key.Thumbprint() && p.Former == former
 }
 
@@ -135,7 +122,7 @@ func listDevices(c *call) (answer, error) {
 	}
 	out := contract.DeviceList{Devices: []contract.DeviceView{}}
 	for i := range devices {
-		out.Devices = append(out.Devices, deviceView(&devices[i]))
+		out.Devices = append(out.Devices, deviceView(&devices[i], c.engine().Now()))
 	}
 	if len(devices) == limit {
 		out.Next = nextOf("devices", devices[limit-1].ID.String())
@@ -155,25 +142,19 @@ func revokeDevice(c *call) (answer, error) {
 	if in.Reason == "" || len(in.Reason) > 500 {
 		return answer{}, failAt("invalid-member", "/reason", "The reason is 1-500 bytes.")
 	}
-	status, err := sync.DeviceStatus{}, error(nil)
-	if status.Device, err = c.engine().Revoke(c.ctx, c.who.tenant, id, in.Reason); err != nil {
-		return answer{}, err
+	if in.Compromised {
+		_, err = c.engine().RevokeCompromised(c.ctx, c.who.tenant, id, in.Reason)
+	} else {
+		_, err = c.engine().Revoke(c.ctx, c.who.tenant, id, in.Reason)
 	}
-	err = c.view(func(v store.View) error {
-		if status.Chain, err = v.Chain(id); err != nil {
-			return err
-		}
-		diary, err := store.Get[store.Diary](v, id.String())
-		if errors.Is(err, store.ErrNotFound) {
-			return nil
-		}
-		status.Diary = &diary
-		return err
-	})
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{status: http.StatusOK, value: deviceView(&status)}, nil
+	status, err := c.engine().DeviceStatus(c.ctx, c.who.tenant, id)
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{status: http.StatusOK, value: deviceView(&status, c.engine().Now())}, nil
 }
 
 func invite(c *call) (answer, error) {
@@ -184,7 +165,11 @@ func invite(c *call) (answer, error) {
 	if in.Label == "" || len(in.Label) > maxLabel {
 		return answer{}, failAt("invalid-member", "/label", "The label is 1-100 bytes.")
 	}
-	code, expires, err := c.engine().Invite(c.ctx, c.who.tenant, in.Label)
+	var replaces model.DeviceID
+	if in.Replaces != nil {
+		replaces = *in.Replaces
+	}
+	code, expires, err := c.engine().InviteReplacement(c.ctx, c.who.tenant, in.Label, replaces)
 	if err != nil {
 		return answer{}, err
 	}
@@ -218,6 +203,7 @@ func lease(c *call) (answer, error) {
 	}
 	l, released, err := c.engine().IssueLease(c.ctx, grant)
 	if err != nil {
+		c.engine().NoteProblem(c.who.tenant, d.ID, failureOf(err).Code)
 		return answer{}, err
 	}
 	out := contract.LeaseResponse{Released: released}
@@ -235,21 +221,4 @@ func (c *call) leaseView(l model.Lease, jkt string) (contract.Lease, error) {
 	return contract.Lease{
 		Token: token, ID: l.ID, Actor: l.Actor, Roles: l.Roles.Names(), IssuedAt: l.IssuedAt, ExpiresAt: l.ExpiresAt,
 	}, err
-}
-
-func deviceView(d *sync.DeviceStatus) contract.DeviceView {
-	out := contract.DeviceView{
-		Device: d.ID, Label: d.Label, Kind: d.Kind, State: d.State, Fingerprint: sync.Fingerprint(d.JKT),
-		Enrolled: d.Enrolled, LastSeq: d.Chain.Last, Forked: d.Chain.Forked,
-	}
-	for _, g := range d.Chain.Missing {
-		out.Gaps = append(out.Gaps, contract.Gap{From: g.From, To: g.To})
-	}
-	if d.Diary != nil {
-		out.LastContact, out.Outbox, out.SkewMs, out.LastError = &d.Diary.At, d.Diary.Outbox, d.Diary.SkewMs, d.Diary.LastError
-		if w := d.Diary.Rewound; w != nil {
-			out.Rewound = &contract.RewoundView{At: w.At, Held: w.Held, Size: w.Size}
-		}
-	}
-	return out
 }

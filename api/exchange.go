@@ -39,7 +39,7 @@ func push(c *call) (answer, error) {
 	}
 	out := contract.PushResponse{
 		Epoch: result.Epoch, Checkpoint: string(result.Checkpoint), Limits: limits,
-		Results: make([]contract.PushResult, len(result.Results)),
+		Results: make([]contract.PushResult, len(result.Results)), Order: orderView(result.Order),
 	}
 	for i := range result.Results {
 		out.Results[i] = resultView(i, &result.Results[i])
@@ -86,7 +86,7 @@ func (c *call) renew(d *contract.Diary) (*contract.Lease, error) {
 		return nil, err
 	}
 	device, err := c.engine().Device(c.ctx, c.who.tenant, claims.Device)
-	if err != nil || device.State != sync.DeviceActive {
+	if err != nil || device.State != sync.DeviceActive || device.JKT != claims.JKT {
 		return nil, err
 	}
 	l, err := c.leaseView(fresh, claims.JKT)
@@ -112,7 +112,8 @@ func pull(c *call) (answer, error) {
 		return answer{}, f
 	}
 	r := sync.PullRequest{
-		Tenant: c.who.tenant, Device: c.who.lease.Device, Actor: c.who.actor, Cursor: c.text("cursor"), Limit: int(limit),
+		Tenant: c.who.tenant, Device: c.who.lease.Device, Actor: c.who.actor, JKT: c.who.lease.JKT,
+		Cursor: c.text("cursor"), Limit: int(limit),
 	}
 	var page *sync.PullPage
 	var err error

@@ -159,6 +159,9 @@ func (s *Server) onError(c *fiber.Ctx, err error) error {
 		f = fail("not-found", "")
 	case http.StatusMethodNotAllowed:
 		f = fail("method-not-allowed", "")
+		if escapedSlash(string(rc.URI().PathOriginal())) {
+			f = fail("not-found", "")
+		}
 	case http.StatusRequestEntityTooLarge:
 		f = s.tooLarge()
 	case http.StatusRequestHeaderFieldsTooLarge:

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"net/http"
 	"strings"
 
 	"flette/api/auth"
@@ -44,6 +45,7 @@ func failureOf(err error) *failure {
 	var f *failure
 	var p *model.Problem
 	var rewound *sync.RewoundError
+	var revoked *sync.RevokedError
 	switch {
 	case errors.As(err, &f):
 		return f
@@ -53,11 +55,18 @@ func failureOf(err error) *failure {
 		f = fail("store-rewound", "")
 		f.Size, f.Epoch, f.cause = &rewound.Size, rewound.Epoch, err
 		return f
+	case errors.As(err, &revoked):
+		f = fail("device-revoked", "")
+		f.Order = orderView(&revoked.Order)
+		return f
 	}
 	for _, k := range errorCodes {
 		if errors.Is(err, k.err) {
 			f := fail(k.code, "")
 			f.Pointer, f.cause = k.pointer, err
+			if f.Status == http.StatusUnauthorized {
+				f.challenge = auth.Challenge(auth.ErrInvalidToken)
+			}
 			return f
 		}
 	}
@@ -76,6 +85,10 @@ var errorCodes = []struct {
 	{sync.ErrBadCheckpoint, "invalid-member", "/checkpoint"},
 	{sync.ErrRevoked, "device-revoked", ""},
 	{sync.ErrDesk, "conflict", ""},
+	{sync.ErrOrder, "conflict", "/order"},
+	{sync.ErrForked, "conflict", ""},
+	{sync.ErrManyKeys, "conflict", ""},
+	{sync.ErrKeyRetired, "lease-not-bound", ""},
 	{sync.ErrInvite, "invite-invalid", ""},
 	{sync.ErrDeviceExists, "device-exists", ""},
 	{sync.ErrUnknownDevice, "unknown-device", ""},

@@ -39,11 +39,15 @@ var routes = []route{
 	{post, "/v1/devices", byCode, 0, false, nil, smallBody, enrol},
 	{get, "/v1/devices", byToken, supervisor | admin | operator, false, paged, 0, listDevices},
 	{post, "/v1/devices/{id}/revoke", byToken, admin | operator, false, nil, smallBody, revokeDevice},
+	{get, "/v1/devices/{id}", byToken, supervisor | admin | operator, false, nil, 0, getDevice},
+	// An expired lease is good only to hear again what was done: the handler knows.
+	{post, "/v1/devices/rotate-key", byLease, everyRole, true, nil, smallBody, rotateKey},
 	{post, "/v1/invites", byToken, admin | operator, false, nil, smallBody, invite},
 	{post, "/v1/leases", byTokenKey, everyRole, false, nil, smallBody, lease},
 
 	// An expired lease still pushes, whatever its roles: nothing that was signed is lost.
 	{post, pathPush, byLease, everyRole, true, nil, smallBody, push},
+	{post, "/v1/sync/wiped", byLease, everyRole, true, nil, smallBody, wiped},
 	{get, "/v1/sync/pull", byLease, everyRole, false, []string{"cursor", "limit", "wait"}, 0, pull},
 
 	{get, "/v1/persons", byTokenOr, nurse | supervisor | admin, false, []string{"unassigned", "cursor", "limit"}, 0, listPersons},

@@ -53,7 +53,7 @@ var Codes = []Code{
 	{"replayed-proof", 401, "", RetryFixed, "The DPoP proof was used before: every request needs its own."},
 	{"unknown-device", 401, "", RetryFixed, "The device is not enrolled in this tenant: enrol it again, naming its former id; it keeps its outbox."},
 	{"invite-invalid", 403, "", RetryFixed, "The enrolment code is unknown, used or expired."},
-	{"device-revoked", 403, OutcomeQuarantined, RetryNever, "The device is revoked: it may hand in its outbox and nothing else."},
+	{"device-revoked", 403, OutcomeQuarantined, RetryNever, "The device is revoked: it may hand in its outbox, and obey the order that the answer holds."},
 	{"forbidden", 403, "", RetryNever, "The caller's role or caseload does not allow this."},
 
 	// The state of things.
@@ -118,6 +118,8 @@ var Codes = []Code{
 	{"unknown-person", 0, OutcomeQuarantined, RetryNever, "The tenant has no such person."},
 	{"unknown-target", 0, OutcomeQuarantined, RetryNever, "The target is not an entry, or not a finding, that the act can point at."},
 	{"too-many-heads", 0, OutcomeQuarantined, RetryNever, "The unit has more open heads than a person can decide."},
+	{"key-retired", 0, OutcomeQuarantined, RetryNever, "The device signed with another of its keys than the one that was good for the sequence number."},
+	{"version-retired", 0, OutcomeQuarantined, RetryNever, "The contract version is older than this server applies without a supervisor: the app needs an update."},
 	{"device-forked", 0, OutcomeQuarantined, RetryNever, "The device has forked before: it must be enrolled anew."},
 	{"seq-fork", 0, OutcomeQuarantined, RetryNever, "The device signed two entries with one sequence number: it was cloned or restored."},
 }

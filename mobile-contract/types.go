@@ -22,6 +22,21 @@ type Problem struct {
 	Limits  *Limits     `json:"limits,omitzero"`  // too-large: what fits
 	Size    *int64      `json:"size,omitzero"`    // store-rewound: with another epoch than the held one, where to send again from (T5)
 	Epoch   string      `json:"epoch,omitempty"`  // store-rewound, epoch-changed: the present one
+	Order   *Order      `json:"order,omitzero"`   // device-revoked: what the tablet has to do
+}
+
+// What an order tells a tablet to do.
+const (
+	OrderWipe    = "wipe"     // hand in, erase, acknowledge, destroy the key (T11)
+	OrderReEnrol = "re-enrol" // hand in, and enrol anew with a code that replaces this device
+	OrderUpdate  = "update"   // install a newer app
+)
+
+// Order is what a tablet has to do now. The same order has the same id in every answer.
+type Order struct {
+	Do  string `json:"do"`
+	ID  string `json:"id"`
+	Why string `json:"why"` // a sentence for the person who holds the tablet
 }
 
 // EnrolRequest: POST /v1/devices. Unauthenticated but for the one-time code.
@@ -91,6 +106,33 @@ type PushResponse struct {
 	Lease      *Lease       `json:"lease,omitzero"` // fresh anchor while the session lasts
 	Limits     Limits       `json:"limits"`
 	Results    []PushResult `json:"results"`
+	Order      *Order       `json:"order,omitzero"` // what the tablet has to do, absent for nothing
+}
+
+// WipedRequest: POST /v1/sync/wiped, when a wipe order has been obeyed (T11).
+type WipedRequest struct {
+	Order   string `json:"order"`             // its id
+	Refused int64  `json:"refused,omitempty"` // refused entries that were erased: nobody else has them
+}
+
+// WipedResponse: 200.
+type WipedResponse struct {
+	Wiped model.Millis `json:"wiped"` // when it was acknowledged first
+}
+
+// RotateRequest: POST /v1/devices/rotate-key, proved by the old key (T12).
+type RotateRequest struct {
+	Key     jsontext.Value `json:"key"`      // public JWK of the new key
+	Proof   string         `json:"proof"`    // compact JWS by the new key, typ "flette-rotate+jws", payload {tenant, device, jkt, last_seq}
+	LastSeq int64          `json:"last_seq"` // last seq signed with the old key, 0 for none
+}
+
+// RotateResponse: 200. LastSeq is that of the request.
+type RotateResponse struct {
+	Device      model.DeviceID `json:"device"`
+	Fingerprint string         `json:"fingerprint"` // of the new key, to compare by eye
+	LastSeq     int64          `json:"last_seq"`
+	Lease       *Lease         `json:"lease,omitzero"` // the same session, bound to the new key; absent when it is over
 }
 
 // Limits are advertised in every push answer.
@@ -362,7 +404,8 @@ type SettleResponse struct {
 
 // InviteRequest: POST /v1/invites.
 type InviteRequest struct {
-	Label string `json:"label"`
+	Label    string          `json:"label"`
+	Replaces *model.DeviceID `json:"replaces,omitzero"` // the device whose place the new one takes
 }
 
 // InviteResponse: 201. The code is shown once.
@@ -394,6 +437,24 @@ type DeviceView struct {
 	SkewMs      int64          `json:"skew_ms"`
 	LastError   string         `json:"last_error,omitempty"`
 	Rewound     *RewoundView   `json:"rewound,omitzero"` // the last time it held more than this store
+
+	InSync        bool            `json:"in_sync"`
+	Code          string          `json:"code"` // why not, the most important reason; "in-sync"
+	Quarantined   int64           `json:"quarantined"`
+	Order         *Order          `json:"order,omitzero"` // what it has to do now
+	Wipe          *Wipe           `json:"wipe,omitzero"`
+	Revoked       *model.Millis   `json:"revoked,omitzero"`
+	Reason        string          `json:"reason,omitempty"` // of the revocation
+	Compromised   bool            `json:"compromised,omitempty"`
+	ReplacedBy    *model.DeviceID `json:"replaced_by,omitzero"`
+	LastPull      *model.Millis   `json:"last_pull,omitzero"`
+	LastLogin     *model.Millis   `json:"last_login,omitzero"`
+	LastProblem   string          `json:"last_problem,omitempty"` // code of the last problem that it was answered
+	LastProblemAt *model.Millis   `json:"last_problem_at,omitzero"`
+	Oldest        *model.Millis   `json:"oldest,omitzero"` // oldest unsent entry, by the tablet's clock
+	App           string          `json:"app,omitempty"`
+	Contract      int64           `json:"contract,omitempty"` // contract version that it signs
+	Explain       *Explanation    `json:"explain,omitzero"`   // of one device
 }
 
 // RewoundView notes that a device presented a checkpoint which the store does not continue.
@@ -401,6 +462,33 @@ type RewoundView struct {
 	At   model.Millis `json:"at"`
 	Held int64        `json:"held"` // journal size of the device's checkpoint
 	Size int64        `json:"size"` // from where on it was told to send again, 0 for all
+}
+
+// States of a wipe.
+const (
+	WipeOrdered      = "ordered"
+	WipeAcknowledged = "acknowledged"
+)
+
+// Wipe says how far a wipe order has come.
+type Wipe struct {
+	State        string        `json:"state"`
+	Ordered      model.Millis  `json:"ordered"`
+	Acknowledged *model.Millis `json:"acknowledged,omitzero"`
+	Refused      int64         `json:"refused,omitempty"` // refused entries that were erased with it
+}
+
+// Explanation says why a device is not in sync.
+type Explanation struct {
+	Sentence string `json:"sentence"`
+	Next     string `json:"next,omitempty"` // what to do
+	Facts    []Fact `json:"facts"`
+}
+
+// Fact is one thing that is known of a device; it names no person.
+type Fact struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
 }
 
 // Gap is an inclusive range of entries that a device signed and that never came.
@@ -411,7 +499,8 @@ type Gap struct {
 
 // RevokeRequest: POST /v1/devices/{id}/revoke.
 type RevokeRequest struct {
-	Reason string `json:"reason"`
+	Reason      string `json:"reason"`
+	Compromised bool   `json:"compromised,omitempty"` // strangers may hold its key
 }
 
 // AssignRequest: POST /v1/assignments.

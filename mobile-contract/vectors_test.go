@@ -110,7 +110,7 @@ func TestVectorsGetTheirOutcome(t *testing.T) {
 
 // Codes that depend on what the server knows, or (id-date) that no unit of today can give.
 var needsState = map[string]bool{
-	"lease-expired": true, "lease-unknown": true, "device-revoked": true, "actor-mismatch": true, "act-forbidden": true,
+	"key-retired": true, "version-retired": true, "lease-expired": true, "lease-unknown": true, "device-revoked": true, "actor-mismatch": true, "act-forbidden": true,
 	"out-of-scope": true, "person-blocked": true, "unknown-person": true, "unknown-target": true, "too-many-heads": true, "seq-fork": true, "device-forked": true, "already-settled": true, "not-releasable": true, "id-date": true,
 }
 

@@ -31,9 +31,6 @@ const (
 	ClockNone      = "none"      // no lease time known
 )
 
-// ContractVersion is the newest payload version. Every version ever issued stays accepted.
-const ContractVersion = 1
-
 // Reason is required for every act but register and confirm.
 type Reason struct {
 	Code string `json:"code"` // a-z and hyphen, at most 40 characters
@@ -53,19 +50,21 @@ type Change struct {
 // QuarantineUnit is the unit that release and close carry when they act on a whole entry.
 const QuarantineUnit Unit = "quarantine"
 
-// Entry is the decoded payload: the signed, immutable act of one actor on one person.
+// Entry is the decoded payload: the signed, immutable act of one actor on one person. Whatever
+// version was signed, its members are those of the newest (see version.go).
 type Entry struct {
-	V         int      `json:"v"`          // contract version, 1
-	Tenant    TenantID `json:"tenant"`     // tenant id
-	Device    DeviceID `json:"device"`     // equals the header's kid
-	Seq       int64    `json:"seq"`        // 1, 2, 3 ... per device, dense
-	Prev      string   `json:"prev"`       // entry id of seq-1, "" for the first
-	Actor     ActorID  `json:"actor"`      // who did it
-	Lease     string   `json:"lease"`      // id of the lease in force
-	ElapsedMs int64    `json:"elapsed_ms"` // monotonic ms since the lease was received
-	Clock     string   `json:"clock"`      // "monotonic", "rebooted" or "none"
-	Wall      Millis   `json:"wall"`       // the tablet's wall clock, RFC 3339: a claim
-	Person    PersonID `json:"person"`     // whose record
+	V         int      `json:"v"`            // contract version that was signed
+	App       string   `json:"app,omitzero"` // from version 2 on: name and version of the app that signed
+	Tenant    TenantID `json:"tenant"`       // tenant id
+	Device    DeviceID `json:"device"`       // equals the header's kid
+	Seq       int64    `json:"seq"`          // 1, 2, 3 ... per device, dense
+	Prev      string   `json:"prev"`         // entry id of seq-1, "" for the first
+	Actor     ActorID  `json:"actor"`        // who did it
+	Lease     string   `json:"lease"`        // id of the lease in force
+	ElapsedMs int64    `json:"elapsed_ms"`   // monotonic ms since the lease was received
+	Clock     string   `json:"clock"`        // "monotonic", "rebooted" or "none"
+	Wall      Millis   `json:"wall"`         // the tablet's wall clock, RFC 3339: a claim
+	Person    PersonID `json:"person"`       // whose record
 	Visit     string   `json:"visit,omitzero"`
 	Act       Act      `json:"act"`
 	Reason    *Reason  `json:"reason,omitzero"`
@@ -77,13 +76,15 @@ type Entry struct {
 // returns a *Problem with code "unknown-version", "too-large", "invalid-payload",
 // "unknown-unit" or "reason-required" and a pointer. Values are checked for well-formedness
 // only; the catalogue judges their content.
-func DecodeEntry(payload []byte) (*Entry, error) {
+func DecodeEntry(payload []byte) (*Entry, error) { return contract.decode(payload) }
+
+func (vs versions) decode(payload []byte) (*Entry, error) {
 	if len(payload) > MaxEntryBytes {
 		return nil, Problemf("too-large", "", "payload is larger than %d bytes", MaxEntryBytes)
 	}
 	p := checkShape(payload)
 	// A required member that is left out keeps a value that its check refuses.
-	e := Entry{Prev: absent, Lease: absent, ElapsedMs: -1, Wall: math.MinInt64}
+	e := Entry{App: absent, Prev: absent, Lease: absent, ElapsedMs: -1, Wall: math.MinInt64}
 	if p == nil {
 		if err := json.Unmarshal(payload, &e, json.RejectUnknownMembers(true)); err != nil {
 			p = jsonProblem(err)
@@ -91,13 +92,16 @@ func DecodeEntry(payload []byte) (*Entry, error) {
 	}
 	if p != nil {
 		// A later version may have other members and other rules of shape.
-		if v, ok := peekVersion(payload); ok && v != ContractVersion {
-			return nil, unknownVersion(v)
+		if v, ok := peekVersion(payload); ok && !vs.has(v) {
+			return nil, vs.unknown(v)
 		}
 		return nil, p
 	}
-	if e.V != ContractVersion {
-		return nil, unknownVersion(e.V)
+	if !vs.has(e.V) {
+		return nil, vs.unknown(e.V)
+	}
+	if p := vs.read(&e); p != nil {
+		return nil, p
 	}
 	if p := e.check(); p != nil {
 		return nil, p
@@ -107,8 +111,13 @@ func DecodeEntry(payload []byte) (*Entry, error) {
 
 const absent = "\x00"
 
-func unknownVersion(v int) *Problem {
-	return Problemf("unknown-version", "/v", "contract version %d is not known to this server; it knows 1 to %d", v, ContractVersion)
+// unknownMember is what the decoder says of a member that the payload's version does not have.
+func unknownMember(pointer string) *Problem {
+	return Problemf("invalid-payload", pointer, "member is unknown, of the wrong type or out of range")
+}
+
+func (vs versions) unknown(v int) *Problem {
+	return Problemf("unknown-version", "/v", "contract version %d is not known to this server; it knows 1 to %d", v, vs.newest())
 }
 
 func peekVersion(payload []byte) (int, bool) {
@@ -134,7 +143,7 @@ func jsonProblem(err error) *Problem {
 		if errors.Is(err, json.ErrUnknownName) {
 			at = at.Parent()
 		}
-		return Problemf("invalid-payload", SafePointer(at), "member is unknown, of the wrong type or out of range")
+		return unknownMember(SafePointer(at))
 	}
 	var syn *jsontext.SyntacticError
 	if errors.As(err, &syn) {
@@ -208,17 +217,9 @@ func (e *Entry) check() *Problem {
 	if p := f.check(); p != nil {
 		return p
 	}
-	if len(e.Lease) > 200 || e.Lease == absent {
-		return Problemf("invalid-payload", "/lease", "lease is required, at most 200 bytes")
-	}
-	if e.ElapsedMs < 0 || e.ElapsedMs > maxSafeInt {
-		return Problemf("invalid-payload", "/elapsed_ms", "elapsed_ms counts up from 0")
-	}
-	if e.Clock != ClockMonotonic && e.Clock != ClockRebooted && e.Clock != ClockNone {
-		return Problemf("invalid-payload", "/clock", "clock is monotonic, rebooted or none")
-	}
-	if e.Wall == math.MinInt64 {
-		return Problemf("invalid-payload", "/wall", "wall is required")
+	t := Timing{Lease: e.Lease, ElapsedMs: e.ElapsedMs, Clock: e.Clock, Wall: e.Wall}
+	if p := t.check(); p != nil {
+		return p
 	}
 	if e.Visit != "" && !canonicalUUID(e.Visit) {
 		return Problemf("invalid-payload", "/visit", "visit must be a lower-case UUID")

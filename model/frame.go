@@ -1,6 +1,10 @@
 package model
 
-import "github.com/go-json-experiment/json"
+import (
+	"math"
+
+	"github.com/go-json-experiment/json"
+)
 
 // Frame is the part of an entry that places it: whose it is, and where it stands in the chain
 // of the device that signed it. Every contract version has these members.
@@ -39,6 +43,40 @@ func DecodeFrame(payload []byte) (Frame, bool) {
 		return Frame{}, false
 	}
 	return f, true
+}
+
+// Timing is what an entry says about its time. Every contract version has these members.
+type Timing struct {
+	Lease     string `json:"lease"`
+	ElapsedMs int64  `json:"elapsed_ms"`
+	Clock     string `json:"clock"`
+	Wall      Millis `json:"wall"`
+}
+
+// DecodeTiming reads the timing of a payload whose frame is good and that DecodeEntry refuses
+// for its version. It is false when a member is missing or is not what every version has.
+func DecodeTiming(payload []byte) (Timing, bool) {
+	t := Timing{Lease: absent, ElapsedMs: -1, Wall: math.MinInt64}
+	if err := json.Unmarshal(payload, &t); err != nil || t.check() != nil {
+		return Timing{}, false
+	}
+	return t, true
+}
+
+func (t *Timing) check() *Problem {
+	if len(t.Lease) > 200 || t.Lease == absent {
+		return Problemf("invalid-payload", "/lease", "lease is required, at most 200 bytes")
+	}
+	if t.ElapsedMs < 0 || t.ElapsedMs > maxSafeInt {
+		return Problemf("invalid-payload", "/elapsed_ms", "elapsed_ms counts up from 0")
+	}
+	if t.Clock != ClockMonotonic && t.Clock != ClockRebooted && t.Clock != ClockNone {
+		return Problemf("invalid-payload", "/clock", "clock is monotonic, rebooted or none")
+	}
+	if t.Wall == math.MinInt64 {
+		return Problemf("invalid-payload", "/wall", "wall is required")
+	}
+	return nil
 }
 
 func (f *Frame) check() *Problem {

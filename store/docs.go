@@ -170,6 +170,24 @@ type Device struct {
 	Enrolled model.Millis   `json:"enrolled"`
 	Revoked  model.Millis   `json:"revoked,omitempty"`
 	Reason   string         `json:"reason,omitempty"` // of the revocation
+
+	Order       string         `json:"order,omitempty"`       // what a revoked tablet is told: "wipe" (also when "") or "re-enrol"
+	Compromised bool           `json:"compromised,omitempty"` // strangers may sign with its key
+	ReplacedBy  model.DeviceID `json:"replaced_by,omitzero"`  // the device that took its place
+	Wiped       model.Millis   `json:"wiped,omitempty"`       // when the tablet said that it has erased what it held
+	// WipedRefused counts the refused entries that were erased with it: nobody else has them.
+	WipedRefused int64        `json:"wiped_refused,omitempty"`
+	Retired      []RetiredKey `json:"retired,omitempty"` // keys before the present one, oldest first
+}
+
+// RetiredKey is a key that a device gave up for another. It was good for the entries after
+// those of the key before it, up to Last.
+type RetiredKey struct {
+	Alg  string       `json:"alg"`
+	Key  []byte       `json:"key"` // public JWK
+	JKT  string       `json:"jkt"`
+	Last int64        `json:"last"` // seq, inclusive
+	At   model.Millis `json:"at"`   // when it was given up
 }
 
 // DeviceKey finds a device by the thumbprint of its key: one key is enrolled once.
@@ -178,19 +196,29 @@ type DeviceKey struct {
 	Device model.DeviceID `json:"device"`
 }
 
-// Diary is the contact diary: what it said and what we
-// saw at its last contact.
+// Diary is the contact diary: what a device said of itself, and what we saw of it.
 type Diary struct {
-	Device    model.DeviceID `json:"device"`
-	At        model.Millis   `json:"at"`
-	Actor     model.ActorID  `json:"actor,omitempty"`
-	Outbox    int64          `json:"outbox"`
-	Oldest    model.Millis   `json:"oldest,omitempty"` // oldest unsent entry, tablet's clock
-	Cursor    int64          `json:"cursor"`           // position of the last pull cursor seen
-	SkewMs    int64          `json:"skew_ms"`          // tablet's clock minus ours
-	App       string         `json:"app,omitempty"`
-	LastError string         `json:"last_error,omitempty"`
-	Rewound   *Rewound       `json:"rewound,omitzero"` // the last time it held more than this store
+	Device  model.DeviceID `json:"device"`
+	At      model.Millis   `json:"at"`                // of the last contact of any kind
+	Contact string         `json:"contact,omitempty"` // its kind: "push", "pull", "lease", "wiped", "rotate"
+	Actor   model.ActorID  `json:"actor,omitempty"`
+
+	// Said by the tablet, at a push.
+	Outbox    int64        `json:"outbox"`           // less what that push brought
+	Oldest    model.Millis `json:"oldest,omitempty"` // oldest entry of the outbox before that push, tablet's clock
+	SkewMs    int64        `json:"skew_ms"`          // tablet's clock minus ours; also said at a login
+	App       string       `json:"app,omitempty"`
+	LastError string       `json:"last_error,omitempty"`
+
+	// Seen by us.
+	Cursor    int64        `json:"cursor"` // journal position that the last pull reached
+	Pulled    model.Millis `json:"pulled,omitempty"`
+	Login     model.Millis `json:"login,omitempty"`
+	LeaseEnds model.Millis `json:"lease_ends,omitempty"`
+	Contract  int          `json:"contract,omitempty"` // contract version of the newest entries
+	Problem   string       `json:"problem,omitempty"`  // code of the last problem that we answered
+	ProblemAt model.Millis `json:"problem_at,omitempty"`
+	Rewound   *Rewound     `json:"rewound,omitzero"` // the last time it held more than this store
 }
 
 // Rewound notes that a device presented a checkpoint which this store does not continue. The
@@ -208,6 +236,7 @@ type Invite struct {
 	Expires  model.Millis   `json:"expires"`
 	Used     model.Millis   `json:"used,omitempty"`
 	Device   model.DeviceID `json:"device,omitzero"`
+	Replaces model.DeviceID `json:"replaces,omitzero"` // the device whose place the new one takes
 }
 
 // Actor is a user who has held a lease or an access token. The name is sealed.

@@ -35,6 +35,8 @@ var releasable = map[string]bool{
 	CodeLeaseUnknown: true, CodeLeaseExpired: true, CodeDeviceRevoked: true, CodeSeqFork: true,
 	CodeDeviceForked: true, CodeActForbidden: false, CodeUnknownPerson: true, CodeOutOfScope: true, CodeTooManyHeads: true,
 	CodePersonBlocked: true,
+	CodeKeyRetired:    true, CodeVersionRetired: true,
+	CodeUnknownVersion: true, // once this server knows it
 }
 
 // candidate is one entry on its way in.
@@ -154,17 +156,23 @@ func (e *Engine) judge(ts *tenantState, tenant model.TenantID, c *candidate, rec
 	if c.refused != nil {
 		return
 	}
-	key, err := e.keys.get(c.device.Key)
-	if err != nil || c.jws.Alg != c.device.Alg || !key.Verify(c.jws.Alg, c.jws.SigningInput(), c.jws.Signature) {
-		c.refused = model.Problemf(CodeBadSignature, "", "the entry is not signed by the key that the device enrolled")
+	key, ok := e.signedBy(&c.device, c.jws)
+	if !ok {
+		c.refused = model.Problemf(CodeBadSignature, "", "the entry is not signed by a key that the device enrolled")
 		return
 	}
-	c.entry, err = model.DecodeEntry(c.jws.Payload)
-	if err != nil {
-		c.entry, c.placed = nil, placeOf(c.jws.Payload, tenant, c.jws.Device)
-		c.stamp = conflict.Interval(conflict.Claim{Clock: model.ClockNone, ReceivedAt: received, Wall: received})
-		c.quarantine(asProblem(err))
+	var err error
+	if c.entry, err = e.decode(c.jws.Payload); err != nil {
+		p := asProblem(err)
+		c.unread(ts, tenant, p.Code, received)
+		c.quarantine(p)
 		return
+	}
+	if p := outOfRange(&c.device, key, c.seq()); p != nil {
+		c.quarantine(p)
+	}
+	if c.entry.V < e.o.Floor {
+		c.quarantine(model.Problemf(CodeVersionRetired, "/v", "contract version %d is no longer applied without a supervisor; update the app", c.entry.V))
 	}
 	c.authority(ts, tenant, received)
 	e.checkValues(c)
@@ -180,24 +188,28 @@ func (c *candidate) authority(ts *tenantState, tenant model.TenantID, received m
 	if en.Device != c.jws.Device {
 		c.quarantine(model.Problemf(CodeDeviceMismatch, "/device", "device and the header's kid differ"))
 	}
-	lease, err := parseLease(tenant, ts.keys, c.jws.Device, en.Actor, en.Lease)
-	if err == nil {
-		c.lease, c.leaseOK = lease, true
-		claim.Lease = &conflict.LeaseTimes{IssuedAt: lease.IssuedAt, WallOffset: lease.WallOffset}
-	}
+	claim.Lease = c.ownLease(ts, tenant, en.Actor, en.Lease)
 	c.stamp = conflict.Interval(claim)
 	switch {
 	case !c.leaseOK:
 		c.quarantine(model.Problemf(CodeLeaseUnknown, "/lease", "the lease was not issued to this device and actor; log in and let a supervisor release the entry"))
-	case c.stamp.TEff > lease.ExpiresAt:
+	case c.stamp.TEff > c.lease.ExpiresAt:
 		c.quarantine(model.Problemf(CodeLeaseExpired, "/lease", "signed after the lease ended; it is released when the actor logs in again"))
 	}
 	if c.device.State != DeviceActive {
-		c.quarantine(model.Problemf(CodeDeviceRevoked, "", "the device is revoked; a supervisor can release what it hands in"))
+		c.quarantine(revokedProblem(&c.device))
 	}
-	if c.leaseOK && !mayAct(lease.Roles, en) {
+	if c.leaseOK && !mayAct(c.lease.Roles, en) {
 		c.quarantine(model.Problemf(CodeActForbidden, "/act", "act %s needs the role supervisor", en.Act))
 	}
+}
+
+func revokedProblem(d *store.Device) *model.Problem {
+	why := "the device is revoked; a supervisor can release what it hands in"
+	if d.Compromised {
+		why = "the device was revoked because strangers may hold its key: release what it hands in only after the nurse has confirmed the work"
+	}
+	return model.Problemf(CodeDeviceRevoked, "", "%s", why)
 }
 
 // mayAct is the table of who may do what in an entry.

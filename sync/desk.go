@@ -13,6 +13,9 @@ import (
 	"flette/store"
 )
 
+// deskApp is the app of what the desk signs.
+const deskApp = "flette desk"
+
 // desk is the tenant's review desk: the device whose key signs what supervisors do through
 // the api, so that a decision is an entry like any other, under a signature like any other.
 type desk struct {
@@ -68,7 +71,7 @@ func (e *Engine) deskSign(tx store.Tx, ts *tenantState, a deskAct, now model.Mil
 		return nil, err
 	}
 	entry := model.Entry{
-		V: model.ContractVersion, Tenant: tenant, Device: ts.desk.id, Seq: chain.Last + 1,
+		V: model.ContractVersion, App: deskApp, Tenant: tenant, Device: ts.desk.id, Seq: chain.Last + 1,
 		Actor: a.actor, Lease: lease.ID, Clock: model.ClockMonotonic, Wall: now,
 		Person: a.person, Act: a.act, Reason: a.reason, Changes: a.changes,
 	}

@@ -41,6 +41,13 @@ var codeAlphabet = base32.NewEncoding("ABCDEFGHJKMNPQRSTVWXYZ0123456789").WithPa
 // Invite makes a one-time enrolment code: 16 characters in groups of four. Only its hash is
 // kept.
 func (e *Engine) Invite(ctx context.Context, tenant model.TenantID, label string) (code string, expires model.Millis, err error) {
+	return e.InviteReplacement(ctx, tenant, label, model.DeviceID{})
+}
+
+// InviteReplacement is Invite for a device that takes the place of another one: when it
+// enrols, the other is shut out, and told to enrol anew. store.ErrNotFound when there is no
+// such device, ErrDesk for the review desk.
+func (e *Engine) InviteReplacement(ctx context.Context, tenant model.TenantID, label string, replaces model.DeviceID) (code string, expires model.Millis, err error) {
 	var raw [10]byte
 	if _, err := io.ReadFull(e.o.Rand, raw[:]); err != nil {
 		return "", 0, err
@@ -49,7 +56,16 @@ func (e *Engine) Invite(ctx context.Context, tenant model.TenantID, label string
 	code = s[0:4] + "-" + s[4:8] + "-" + s[8:12] + "-" + s[12:16]
 	expires = e.o.Now() + e.o.InviteFor
 	_, err = e.st.Update(ctx, tenant, nil, func(tx store.Tx) error {
-		return store.Put(tx, store.Invite{CodeHash: codeHash(code), Label: label, Expires: expires})
+		if !replaces.IsZero() {
+			d, err := store.Get[store.Device](tx, replaces.String())
+			if err != nil {
+				return err
+			}
+			if d.Kind == KindDesk {
+				return ErrDesk
+			}
+		}
+		return store.Put(tx, store.Invite{CodeHash: codeHash(code), Label: label, Expires: expires, Replaces: replaces})
 	})
 	return code, expires, err
 }
@@ -114,6 +130,11 @@ func (e *Engine) Enrol(ctx context.Context, r Enrolment) (store.Device, error) {
 		if d.Label == "" {
 			d.Label = inv.Label
 		}
+		if !inv.Replaces.IsZero() {
+			if err := replace(tx, inv.Replaces, d.ID, now); err != nil {
+				return err
+			}
+		}
 		inv.Used, inv.Device = now, d.ID
 		if err := store.Put(tx, inv); err != nil {
 			return err
@@ -126,9 +147,38 @@ func (e *Engine) Enrol(ctx context.Context, r Enrolment) (store.Device, error) {
 	return d, err
 }
 
+// replace shuts a device out whose place another one takes. It is told to enrol anew, not to
+// erase: it may be the very tablet that just did. A device that was revoked before stays so.
+func replace(tx store.Tx, old, by model.DeviceID, now model.Millis) error {
+	d, err := store.Get[store.Device](tx, old.String())
+	if err != nil {
+		return err
+	}
+	d.ReplacedBy = by
+	if d.State == DeviceActive {
+		d.State, d.Revoked, d.Reason, d.Order = DeviceRevoked, now, ReasonReplaced, OrderReEnrol
+	}
+	return store.Put(tx, d)
+}
+
+// ReasonReplaced is why a device is revoked whose place another one took.
+const ReasonReplaced = "replaced"
+
 // Revoke leaves a tombstone: what the device still hands in goes to quarantine, and it gets
-// no lease and no data. store.ErrNotFound for an unknown device, ErrDesk for the review desk.
+// no lease and no data but the order to erase what it holds. Nothing undoes it; revoking a
+// device that was replaced makes it stricter. store.ErrNotFound for an unknown device, ErrDesk
+// for the review desk.
 func (e *Engine) Revoke(ctx context.Context, tenant model.TenantID, id model.DeviceID, reason string) (store.Device, error) {
+	return e.revoke(ctx, tenant, id, reason, false)
+}
+
+// RevokeCompromised is Revoke for a device whose key strangers may hold: who releases what
+// still arrives under it is told so. A device that was revoked before becomes compromised.
+func (e *Engine) RevokeCompromised(ctx context.Context, tenant model.TenantID, id model.DeviceID, reason string) (store.Device, error) {
+	return e.revoke(ctx, tenant, id, reason, true)
+}
+
+func (e *Engine) revoke(ctx context.Context, tenant model.TenantID, id model.DeviceID, reason string, compromised bool) (store.Device, error) {
 	var d store.Device
 	_, err := e.st.Update(ctx, tenant, nil, func(tx store.Tx) error {
 		var err error
@@ -138,12 +188,19 @@ func (e *Engine) Revoke(ctx context.Context, tenant model.TenantID, id model.Dev
 		if d.Kind == KindDesk {
 			return ErrDesk
 		}
-		if d.State == DeviceRevoked {
+		switch {
+		case d.State == DeviceActive:
+			d.State, d.Revoked = DeviceRevoked, e.o.Now()
+		case d.Order == OrderReEnrol || compromised && !d.Compromised:
+		default:
 			return nil
 		}
-		d.State, d.Revoked, d.Reason = DeviceRevoked, e.o.Now(), reason
+		d.Order, d.Reason, d.Compromised = OrderWipe, reason, d.Compromised || compromised
 		return store.Put(tx, d)
 	})
+	if ts, terr := e.tenant(tenant); err == nil && terr == nil {
+		ts.news.tell() // a long poll of the device hears of it now
+	}
 	return d, err
 }
 
@@ -154,39 +211,6 @@ func (e *Engine) Device(ctx context.Context, tenant model.TenantID, id model.Dev
 		return err
 	})
 	return d, err
-}
-
-// DeviceStatus is a device with what is known of its chain and last contact.
-type DeviceStatus struct {
-	store.Device
-	Chain store.Chain
-	Diary *store.Diary
-}
-
-// Devices lists devices after an id.
-func (e *Engine) Devices(ctx context.Context, tenant model.TenantID, after string, limit int) ([]DeviceStatus, error) {
-	var out []DeviceStatus
-	err := e.st.View(ctx, tenant, func(v store.View) error {
-		devices, err := store.List[store.Device](v, "", after, limit)
-		if err != nil {
-			return err
-		}
-		for _, d := range devices {
-			s := DeviceStatus{Device: d}
-			if s.Chain, err = v.Chain(d.ID); err != nil {
-				return err
-			}
-			diary, err := store.Get[store.Diary](v, d.ID.String())
-			if err == nil {
-				s.Diary = &diary
-			} else if !errors.Is(err, store.ErrNotFound) {
-				return err
-			}
-			out = append(out, s)
-		}
-		return nil
-	})
-	return out, err
 }
 
 // Fingerprint spells a key thumbprint for two people to compare: four groups of four.

@@ -21,6 +21,8 @@
 //	S11 Signatures are verified before any lock is held.
 //	S12 A checkpoint or cursor is continued only when the journal it saw is proven to be a beginning of ours, in this life or a former one.
 //	S13 Nothing is judged for a device that the store does not know: it enrols again and hands in everything.
+//	S14 Any key that a device was ever enrolled with makes an entry authentic. What becomes of the device afterwards (revoked,
+//	    replaced, another key, an old contract version) can hold an entry back for a person, and never refuses or undoes one.
 //
 // # What an acknowledgement promises
 //

@@ -54,6 +54,8 @@ type Options struct {
 	Renew     model.Millis // a push answer carries a fresh lease when the old one is older; 10 min when 0
 	InviteFor model.Millis // life of an enrolment code; 10 min when 0
 	Limits    PushLimits
+	Newest    int // newest contract version that is read; model.ContractVersion when 0
+	Floor     int // oldest contract version that is applied without a supervisor; 0 for every one
 }
 
 // PushLimits are advertised in every push answer.
@@ -81,6 +83,7 @@ type tenantState struct {
 	issued   rootCache
 	news     notifier
 	scopes   scopes
+	contacts contacts
 }
 
 // New returns an engine and registers its commit hook with the store.
@@ -101,6 +104,10 @@ func New(o Options) (*Engine, error) {
 	setDefault(&o.Session, 12*hour)
 	setDefault(&o.Renew, 10*minute)
 	setDefault(&o.InviteFor, 10*minute)
+	setDefault(&o.Newest, model.ContractVersion)
+	if o.Newest > model.ContractVersion || o.Floor > o.Newest {
+		return nil, fmt.Errorf("sync: contract versions go from 1 to %d, and the floor is not above the newest", model.ContractVersion)
+	}
 	setDefault(&o.Limits.Entries, 500)
 	setDefault(&o.Limits.Bytes, 4<<20)
 	setDefault(&o.Limits.KeepDays, 90)

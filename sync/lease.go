@@ -136,7 +136,7 @@ func (e *Engine) IssueLease(ctx context.Context, g LeaseGrant) (l model.Lease, r
 	if err != nil {
 		return l, 0, err
 	}
-	waiting, err := e.noteLogin(ctx, ts, g, now)
+	waiting, err := e.noteLogin(ctx, ts, g, l)
 	if err != nil {
 		return l, 0, err
 	}
@@ -156,8 +156,8 @@ func (e *Engine) IssueLease(ctx context.Context, g LeaseGrant) (l model.Lease, r
 }
 
 // noteLogin records the actor and lists what waited for the login.
-func (e *Engine) noteLogin(ctx context.Context, ts *tenantState, g LeaseGrant, now model.Millis) ([]store.QuarantineItem, error) {
-	actor := store.Actor{ID: g.Actor, Roles: g.Roles, LastSeen: now}
+func (e *Engine) noteLogin(ctx context.Context, ts *tenantState, g LeaseGrant, l model.Lease) ([]store.QuarantineItem, error) {
+	actor := store.Actor{ID: g.Actor, Roles: g.Roles, LastSeen: l.IssuedAt}
 	if g.Name != "" {
 		sealed, err := ts.keys.Seal([]byte(g.Name.Reveal()), sealedActor(g.Actor))
 		if err != nil {
@@ -172,8 +172,8 @@ func (e *Engine) noteLogin(ctx context.Context, ts *tenantState, g LeaseGrant, n
 		if err != nil {
 			return err
 		}
-		if d.State != DeviceActive {
-			return ErrRevoked
+		if err := Revoked(&d); err != nil {
+			return err
 		}
 		open, err := store.List[store.OpenQuarantine](tx, g.Device.String()+" ", "", 0)
 		if err != nil {
@@ -187,6 +187,18 @@ func (e *Engine) noteLogin(ctx context.Context, ts *tenantState, g LeaseGrant, n
 			if item.Code == CodeLeaseExpired && item.Actor == g.Actor {
 				waiting = append(waiting, item)
 			}
+		}
+		diary, err := diaryOf(tx, d.ID)
+		if err != nil {
+			return err
+		}
+		if g.Wall != 0 {
+			diary.SkewMs = int64(l.WallOffset)
+		}
+		if err := store.Put(tx, mergeDiary(diary, store.Diary{
+			Device: d.ID, At: l.IssuedAt, Contact: ContactLease, Actor: g.Actor, Login: l.IssuedAt, LeaseEnds: l.ExpiresAt,
+		})); err != nil {
+			return err
 		}
 		return store.Put(tx, actor)
 	})

@@ -17,6 +17,7 @@ type PullRequest struct {
 	Tenant model.TenantID
 	Device model.DeviceID
 	Actor  model.ActorID
+	JKT    string // thumbprint of the key that the lease is bound to; "" is not compared
 	Cursor string // "" for the first
 	Limit  int    // items a page, about; 500 when 0
 }
@@ -70,7 +71,8 @@ const (
 
 // Pull returns one page: scope.remove, then scope.add with the person's units, then changes
 // in order of position. Its cost is that of the caseload and of what changed in it, never
-// that of what history holds. Errors: ErrCursor, ErrCursorGone, ErrRevoked.
+// that of what history holds. Errors: ErrCursor, ErrCursorGone, *RevokedError,
+// ErrKeyRetired.
 func (e *Engine) Pull(ctx context.Context, r PullRequest) (*PullPage, error) {
 	ts, err := e.tenant(r.Tenant)
 	if err != nil {
@@ -88,8 +90,11 @@ func (e *Engine) Pull(ctx context.Context, r PullRequest) (*PullPage, error) {
 		if err != nil {
 			return err
 		}
-		if d.State != DeviceActive {
-			return ErrRevoked
+		if err := Revoked(&d); err != nil {
+			return err
+		}
+		if r.JKT != "" && r.JKT != d.JKT {
+			return ErrKeyRetired
 		}
 		if err := p.start(ts.keys); err != nil {
 			return err
@@ -108,6 +113,9 @@ func (e *Engine) Pull(ctx context.Context, r PullRequest) (*PullPage, error) {
 	})
 	if err != nil {
 		return nil, err
+	}
+	if !page.More {
+		ts.contacts.note(store.Diary{Device: r.Device, At: p.now, Contact: ContactPull, Actor: r.Actor, Pulled: p.now, Cursor: page.Position})
 	}
 	page.Cursor, err = p.c.encode(ts.keys, r.Tenant, r.Device, r.Actor)
 	return page, err
@@ -139,12 +147,46 @@ func (p *puller) start(keys Keys) error {
 	if p.r.Cursor == "" {
 		// What comes after this snapshot is sent as changes, however many pages it takes.
 		p.c = &cursor{epoch: epoch, position: p.v.Size()}
-		return nil
+		return p.settledBeforeUs()
 	}
 	if p.c, err = decodeCursor(keys, p.r.Tenant, p.r.Device, p.r.Actor, p.r.Cursor); err != nil {
 		return err
 	}
 	return p.c.check(p.v)
+}
+
+// firstSettled bounds the settlements that a first pull brings.
+const firstSettled = 200
+
+// settledBeforeUs sends the newest settlements from before a pull without cursor: a tablet
+// that starts anew has no position after which they would be news.
+func (p *puller) settledBeforeUs() error {
+	prefix := p.r.Device.String() + " "
+	var keys []string // of the newest, oldest first
+	err := p.v.Docs(store.Settlement{}.DocKind(), prefix, "", func(key string, _ []byte) bool {
+		if len(keys) == firstSettled {
+			keys = slices.Delete(keys, 0, 1)
+		}
+		keys = append(keys, key)
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		s, err := store.Get[store.Settlement](p.v, key)
+		if err != nil {
+			return err
+		}
+		l, err := p.v.Entry(s.Position)
+		if err != nil {
+			return err
+		}
+		if err := p.settlement(l); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (p *puller) full() bool { return len(p.items) >= p.limit }

@@ -50,6 +50,7 @@ type PushResult struct {
 	Epoch      string
 	Checkpoint []byte
 	Results    []Result
+	Order      *Order // what the device that pushes has to do, nil for nothing
 }
 
 // Push judges every entry of a batch and makes the accepted ones durable in one update.
@@ -86,7 +87,11 @@ func (e *Engine) Push(ctx context.Context, r PushRequest) (*PushResult, error) {
 	}
 	e.each(cs, func(c *candidate) { e.judge(ts, r.Tenant, c, received) })
 	persons := make([]model.PersonID, 0, 8)
+	signed := 0
 	for _, c := range cs {
+		if c.entry != nil && c.refused == nil && c.jws.Device == r.Device {
+			signed = c.entry.V
+		}
 		if f := c.frame(); f != nil && !slices.Contains(persons, f.Person) {
 			persons = append(persons, f.Person)
 		}
@@ -103,7 +108,7 @@ func (e *Engine) Push(ctx context.Context, r PushRequest) (*PushResult, error) {
 		if err := b.finish(); err != nil {
 			return err
 		}
-		return keepDiary(tx, r, received)
+		return b.contact(r, signed, out)
 	})
 	if err != nil {
 		return nil, err
@@ -129,23 +134,34 @@ func knows(v store.View, id model.DeviceID) error {
 	return err
 }
 
-// keepDiary notes the contact, and what the tablet said of itself: without a word from it,
-// what it said last stands.
-func keepDiary(tx store.Tx, r PushRequest, received model.Millis) error {
+// contact notes the push in the diary of the device that pushes, and finds its order.
+func (b *batch) contact(r PushRequest, signed int, out *PushResult) error {
 	if r.Device.IsZero() {
 		return nil
 	}
-	d, err := store.Get[store.Diary](tx, r.Device.String())
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
+	taken := int64(0)
+	for i := range out.Results {
+		if out.Results[i].Outcome != OutcomeRefused {
+			taken++
+		}
+	}
+	diary, err := keepDiary(b.tx, r, signed, taken, b.received)
+	if err != nil {
 		return err
 	}
-	rewound := d.Rewound
-	if r.Diary != nil {
-		d = *r.Diary
+	d, err := store.Get[store.Device](b.tx, r.Device.String())
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
 	}
-	d.Rewound = rewound
-	d.Device, d.Actor, d.At = r.Device, r.Actor, received
-	return store.Put(tx, d)
+	if err != nil {
+		return err
+	}
+	ch, err := b.tx.Chain(r.Device)
+	if err != nil {
+		return err
+	}
+	out.Order = orderOf(&d, &ch, diary.Contract, b.e.o.Floor)
+	return nil
 }
 
 // batch is the work of one update.

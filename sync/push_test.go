@@ -1,6 +1,7 @@
 package sync_test
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -205,7 +206,7 @@ func TestRevokedDeviceHandsInToQuarantine(t *testing.T) {
 	}
 	res := a.push(e)
 	want(t, res, "quarantined device-revoked")
-	if _, err := w.e.Pull(t.Context(), sync.PullRequest{Tenant: w.tenant, Device: a.id, Actor: a.actor}); err != sync.ErrRevoked {
+	if _, err := w.e.Pull(t.Context(), sync.PullRequest{Tenant: w.tenant, Device: a.id, Actor: a.actor}); !errors.Is(err, sync.ErrRevoked) {
 		t.Fatalf("pull: %v", err)
 	}
 	// A supervisor lets it through; a second time there is nothing to settle.

@@ -55,8 +55,14 @@ func (b *batch) settleEffect(c *candidate, l *store.LogEntry) (*effect, error) {
 	if !releasable[item.Code] {
 		return notReleasable("what the entry says cannot be applied; close it and register anew")
 	}
-	en, err := model.DecodeEntry(held.Payload)
-	if err != nil || en.SettlesFindings() || !en.Act.Sets() && en.Act != model.ActVoid && en.Act != model.ActReinstate {
+	en, err := b.e.decode(held.Payload)
+	if err != nil && item.Code == CodeUnknownVersion {
+		return notReleasable("this server does not know the entry's version of the contract: upgrade it, or close the entry and register anew")
+	}
+	if err != nil || en.Tenant != b.tx.Tenant().ID || en.Device != held.Device || en.Person != held.Person {
+		return notReleasable("what the entry says cannot be applied; close it and register anew")
+	}
+	if en.SettlesFindings() || !en.Act.Sets() && en.Act != model.ActVoid && en.Act != model.ActReinstate {
 		return notReleasable("only registrations, voids and reinstates can be released")
 	}
 	inner := &candidate{jws: &model.JWS{ID: held.ID, Device: held.Device}, entry: en, stamp: held.Stamp}
@@ -101,6 +107,7 @@ type settling struct {
 	actor  model.ActorID
 	roles  model.Roles
 	reason model.Reason
+	check  func(store.Tx) error // runs first in the update; may be nil
 }
 
 // Settle releases or closes a quarantined entry as a desk entry. store.ErrNotFound,
@@ -130,7 +137,7 @@ func (e *Engine) settle(ctx context.Context, ts *tenantState, s settling) (*Push
 	return e.deskPush(ctx, s.tenant, ts, deskAct{
 		person: person, actor: s.actor, roles: s.roles, act: s.act, reason: &s.reason,
 		changes: []model.Change{{Unit: model.QuarantineUnit, Target: &s.item}},
-	}, func(store.Tx) error { return nil })
+	}, s.check)
 }
 
 // nobody is the person that desk entries name when they settle an entry that names none: a
@@ -143,8 +150,10 @@ func (e *Engine) deskPush(ctx context.Context, tenant model.TenantID, ts *tenant
 	now := e.o.Now()
 	out := &PushResult{}
 	commit, err := e.st.Update(ctx, tenant, []model.PersonID{a.person}, func(tx store.Tx) error {
-		if err := check(tx); err != nil {
-			return err
+		if check != nil {
+			if err := check(tx); err != nil {
+				return err
+			}
 		}
 		out.Epoch = tx.Tenant().Epoch
 		out.Results = make([]Result, 1)

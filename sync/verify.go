@@ -166,15 +166,15 @@ func (w *verifier) entry(p int64, l *store.LogEntry) error {
 	}
 	en, err := model.DecodeEntry(l.Payload)
 	signed := &candidate{jws: j, entry: en}
-	if err != nil {
-		signed.placed = placeOf(l.Payload, w.r.Tenant, l.Device)
-		if l.Outcome != store.Quarantined {
-			w.r.add("position %d: an entry that cannot be read is marked %s", p, l.Outcome)
-		}
-	}
-	if en != nil {
-		signed.lease, err = parseLease(w.r.Tenant, w.ts.keys, l.Device, en.Actor, en.Lease)
-		signed.leaseOK = err == nil
+	switch {
+	case l.Outcome == store.Quarantined && (err != nil || l.Code == CodeUnknownVersion):
+		// What a server of today can read was filed by one that could not.
+		signed.unread(w.ts, w.r.Tenant, l.Code, l.Stamp.Hi)
+	case err != nil:
+		signed.unread(w.ts, w.r.Tenant, l.Code, l.Stamp.Hi)
+		w.r.add("position %d: an entry that cannot be read is marked %s", p, l.Outcome)
+	default:
+		signed.ownLease(w.ts, w.r.Tenant, en.Actor, en.Lease)
 	}
 	want := signed.filed()
 	if l.Roles != want.Roles {
@@ -229,8 +229,8 @@ func (w *verifier) signature(p int64, j *model.JWS) error {
 	if err != nil {
 		return err
 	}
-	key, err := w.e.keys.get(d.Key)
-	if err != nil || !key.Verify(j.Alg, j.SigningInput(), j.Signature) {
+	// Any key that the device has had: which seq each is good for is a matter of admission.
+	if _, ok := w.e.signedBy(&d, j); !ok {
 		w.r.add("position %d: the signature does not hold", p)
 		return nil
 	}

@@ -24,7 +24,7 @@ var adminOps = []adminOp{
 	tenantAddOp, tenantListOp, tenantContactsOp, userTokenOp,
 	personImportOp, personListOp, unitImportOp, unitListOp,
 	caseloadChangeOp, caseloadShowOp,
-	deviceInviteOp, deviceListOp, deviceRevokeOp,
+	deviceInviteOp, deviceListOp, deviceExplainOp, deviceRevokeOp,
 	reviewListOp, findingListOp, findingSettleOp, quarantineListOp, quarantineSettleOp,
 	blockOp, glassListOp, glassFollowUpOp,
 	extractRunOp, extractListOp, extractResendOp, extractPreviewOp,

@@ -54,6 +54,7 @@ type appOptions struct {
 	Workers  int
 	NoGroup  bool
 	KeepDays int // how long tablets keep what is acknowledged; the engine's default when 0
+	Floor    int // oldest contract version applied without a supervisor
 }
 
 func (o *appOptions) setDefaults() {
@@ -111,7 +112,7 @@ func newApp(o appOptions, st *bolt.Store) (*app, error) {
 			return a.tenantRules(v.Tenant().ID).Live(v, p, at)
 		},
 		Now:  func() model.Millis { return model.MillisOf(a.now()) },
-		Rand: rand.Reader, Log: o.Log, Workers: o.Workers, Limits: sync.PushLimits{KeepDays: o.KeepDays},
+		Rand: rand.Reader, Log: o.Log, Workers: o.Workers, Floor: o.Floor, Limits: sync.PushLimits{KeepDays: o.KeepDays},
 	})
 	if err != nil {
 		return nil, errors.Join(err, st.Close())

@@ -15,17 +15,21 @@ import (
 )
 
 type deviceCmd struct {
-	Invite deviceInviteCmd `cmd:"" help:"Make a one-time code for a new tablet."`
-	List   deviceListCmd   `cmd:"" help:"List tablets and what is known of them."`
-	Revoke deviceRevokeCmd `cmd:"" help:"Shut a tablet out for ever."`
+	Invite  deviceInviteCmd  `cmd:"" help:"Make a one-time code for a new tablet."`
+	List    deviceListCmd    `cmd:"" help:"List tablets and what is known of them."`
+	Explain deviceExplainCmd `cmd:"" help:"Say why a tablet is not in sync, and what to do."`
+	Revoke  deviceRevokeCmd  `cmd:"" help:"Shut a tablet out for ever."`
 }
 
 type deviceInviteCmd struct {
 	tenantFlags
 	Label string `required:"" help:"What people call the tablet."`
-	URL   string `name:"url" placeholder:"URL" help:"Address at which tablets find the server; that of the running server when not given."`
-	NoQR  bool   `name:"no-qr" help:"Print no QR code."`
-	JSON  bool   `help:"Print JSON."`
+
+	Replaces string `placeholder:"UUID" help:"Id of the tablet whose place the new one takes; it is shut out when the code is used."`
+
+	URL  string `name:"url" placeholder:"URL" help:"Address at which tablets find the server; that of the running server when not given."`
+	NoQR bool   `name:"no-qr" help:"Print no QR code."`
+	JSON bool   `help:"Print JSON."`
 }
 
 // Help is shown by --help.
@@ -34,13 +38,21 @@ func (*deviceInviteCmd) Help() string {
 code for the tablet's camera; the QR says URL#tenant=TENANT&code=CODE. After the enrolment compare the fingerprint that the tablet
 shows with the one of flette device list.
 
-Example:
+A tablet that was copied or restored from a backup has forked: two of them sign as one. Enrol it
+anew with --replaces: it gets a new key and a new id, keeps what it has not handed in, and the old
+id is shut out, for the copy too. What the two have signed waits for a supervisor.
 
-    flette device invite --data /srv/flette --tenant testvik --label "tablet 7" --url https://flette.testvik.example`
+Examples:
+
+    flette device invite --data /srv/flette --tenant testvik --label "tablet 7" --url https://flette.testvik.example
+    flette device invite --data /srv/flette --tenant testvik --label "tablet 7" --replaces 0190a000-0000-7000-8000-000000000001`
 }
 
-// Validate checks the address.
+// Validate checks the address and the id.
 func (c *deviceInviteCmd) Validate() error {
+	if err := checkDevice(c.Replaces); err != nil {
+		return fmt.Errorf("--replaces: %w", err)
+	}
 	if c.URL == "" {
 		return nil
 	}
@@ -57,8 +69,9 @@ func checkBase(flag, s string) error {
 }
 
 type deviceInvite struct {
-	Tenant model.TenantID `json:"tenant"`
-	Label  string         `json:"label"`
+	Tenant   model.TenantID `json:"tenant"`
+	Label    string         `json:"label"`
+	Replaces model.DeviceID `json:"replaces,omitzero"`
 }
 
 type invitation struct {
@@ -73,13 +86,25 @@ var deviceInviteOp = op[deviceInvite, invitation]{name: "device-invite", run: fu
 		return out, err
 	}
 	out.Link = a.external
-	out.Code, out.Expires, err = a.engine.Invite(ctx, in.Tenant, in.Label)
+	if !in.Replaces.IsZero() {
+		if _, err := a.tablet(ctx, in.Tenant, in.Replaces); err != nil {
+			return out, err
+		}
+	}
+	out.Code, out.Expires, err = a.engine.InviteReplacement(ctx, in.Tenant, in.Label, in.Replaces)
 	return out, err
 }}
 
 // Run prints the code.
 func (c *deviceInviteCmd) Run(ctx context.Context, out *output) error {
-	inv, err := doOp(ctx, c.dataFlags, deviceInviteOp, deviceInvite{c.id(), c.Label})
+	in := deviceInvite{Tenant: c.id(), Label: c.Label}
+	if c.Replaces != "" {
+		var err error
+		if in.Replaces, err = model.ParseDeviceID(c.Replaces); err != nil {
+			return err
+		}
+	}
+	inv, err := doOp(ctx, c.dataFlags, deviceInviteOp, in)
 	if err != nil {
 		return err
 	}
@@ -114,7 +139,8 @@ type deviceListCmd struct {
 // Help is shown by --help.
 func (*deviceListCmd) Help() string {
 	return `Lists tablets: state, last contact, entries that the tablet had not sent then, gaps in what
-has arrived, how wrong its clock was, and the fingerprint of its key.
+has arrived, how wrong its clock was, why it is not in sync (flette device explain says more),
+and the fingerprint of its key.
 
 Example:
 
@@ -140,12 +166,32 @@ type deviceView struct {
 	App         string         `json:"app,omitempty"`
 	LastError   string         `json:"last_error,omitempty"`
 	Reason      string         `json:"reason,omitempty"`
+	InSync      bool           `json:"in_sync"`
+	Code        string         `json:"code"` // why it is not in sync
+	Quarantined int            `json:"quarantined"`
+	Order       string         `json:"order,omitempty"`       // what it has to do: "wipe", "re-enrol", "update"
+	Wipe        string         `json:"wipe,omitempty"`        // "ordered" or "acknowledged"
+	WipeOrdered model.Millis   `json:"wipe_ordered,omitzero"` // when
+	Wiped       model.Millis   `json:"wiped,omitzero"`        // when it was acknowledged
+	Compromised bool           `json:"compromised,omitempty"` // strangers may hold its key
+	ReplacedBy  model.DeviceID `json:"replaced_by,omitzero"`
 }
 
-func viewDevice(d sync.DeviceStatus) deviceView {
+func viewDevice(d *sync.DeviceStatus, now model.Millis) deviceView {
+	why := sync.Explain(d, now)
 	v := deviceView{
 		ID: d.ID, Label: d.Label, Kind: d.Kind, State: d.State, Fingerprint: sync.Fingerprint(d.JKT), Enrolled: d.Enrolled,
 		LastSeq: d.Chain.Last, Missing: d.Chain.Missing, Forked: d.Chain.Forked, Broken: d.Chain.Broken, Reason: d.Reason,
+		InSync: why.InSync, Code: why.Code, Quarantined: d.Held, Compromised: d.Compromised, ReplacedBy: d.ReplacedBy,
+	}
+	if o := d.Standing(); o != nil {
+		v.Order = o.Do
+		if o.Do == sync.OrderWipe {
+			v.Wipe, v.WipeOrdered, v.Wiped = "ordered", d.Revoked, d.Wiped
+			if d.Wiped != 0 {
+				v.Wipe = "acknowledged"
+			}
+		}
 	}
 	if y := d.Diary; y != nil {
 		v.LastContact, v.Outbox, v.OldestSent = y.At, y.Outbox, y.Oldest
@@ -160,9 +206,9 @@ var deviceListOp = op[model.TenantID, []deviceView]{name: "device-list", reads: 
 	}
 	list, err := a.engine.Devices(ctx, in, "", 0)
 	out := []deviceView{}
-	for _, d := range list {
-		if d.Kind != sync.KindDesk {
-			out = append(out, viewDevice(d))
+	for i := range list {
+		if list[i].Kind != sync.KindDesk {
+			out = append(out, viewDevice(&list[i], a.engine.Now()))
 		}
 	}
 	return out, err
@@ -175,15 +221,19 @@ func (c *deviceListCmd) Run(ctx context.Context, out *output) error {
 		return err
 	}
 	return out.print(c.JSON, list, func() string {
-		rows := [][]string{{"ID", "STATE", "LAST CONTACT", "SENT", "OUTBOX", "GAPS", "SKEW", "FINGERPRINT", "LABEL"}}
+		rows := [][]string{{"ID", "STATE", "LAST CONTACT", "SENT", "OUTBOX", "GAPS", "SKEW", "SYNC", "FINGERPRINT", "LABEL"}}
 		for _, d := range list {
 			gaps := fmt.Sprint(len(d.Missing))
 			if d.Forked {
 				gaps += " forked"
 			}
+			state := d.State
+			if d.Wipe != "" {
+				state = "wipe " + d.Wipe
+			}
 			rows = append(rows, []string{
-				d.ID.String(), d.State, moment(d.LastContact), fmt.Sprint(d.LastSeq), fmt.Sprint(d.Outbox), gaps,
-				fmt.Sprintf("%+.1fs", float64(d.SkewMs)/1000), d.Fingerprint, d.Label,
+				d.ID.String(), state, moment(d.LastContact), fmt.Sprint(d.LastSeq), fmt.Sprint(d.Outbox), gaps,
+				fmt.Sprintf("%+.1fs", float64(d.SkewMs)/1000), d.Code, d.Fingerprint, d.Label,
 			})
 		}
 		return table(rows)
@@ -194,54 +244,75 @@ type deviceRevokeCmd struct {
 	tenantFlags
 	ID     string `arg:"" placeholder:"UUID" help:"Id of the tablet (flette device list)."`
 	Reason string `required:"" help:"Why, for the record."`
-	JSON   bool   `help:"Print JSON."`
+
+	Compromised bool `help:"Strangers may hold its key: who releases what still arrives from it is told so."`
+
+	JSON bool `help:"Print JSON."`
 }
 
 // Help is shown by --help.
 func (*deviceRevokeCmd) Help() string {
-	return `Shuts a tablet out for ever: it gets no data any more, and what it still hands in waits for
-a supervisor. There is no way back but a new enrolment.
+	return `Shuts a tablet out for ever: it gets no data any more but the order to erase what it holds, and
+what it still hands in waits for a supervisor. flette device list shows whether it has said that
+it obeyed. There is no way back but a new enrolment.
 
-Example:
+Examples:
 
-    flette device revoke --data /srv/flette --tenant testvik 0190a000-0000-7000-8000-000000000001 --reason lost`
+    flette device revoke --data /srv/flette --tenant testvik 0190a000-0000-7000-8000-000000000001 --reason lost
+    flette device revoke --data /srv/flette --tenant testvik 0190a000-0000-7000-8000-000000000001 --reason stolen --compromised`
 }
 
 // Validate checks the id.
 func (c *deviceRevokeCmd) Validate() error {
-	if c.ID == "" {
-		return nil // kong says that it is missing
+	return checkDevice(c.ID)
+}
+
+// checkDevice judges the id of a tablet; "" passes, because kong says what is missing.
+func checkDevice(id string) error {
+	if id == "" {
+		return nil
 	}
-	if _, err := model.ParseDeviceID(c.ID); err != nil {
+	if _, err := model.ParseDeviceID(id); err != nil {
 		return errors.New("the id of a tablet is a UUID in lower case (flette device list)")
 	}
 	return nil
 }
 
 type deviceRevoke struct {
-	Tenant model.TenantID `json:"tenant"`
-	Device model.DeviceID `json:"device"`
-	Reason string         `json:"reason"`
+	Tenant      model.TenantID `json:"tenant"`
+	Device      model.DeviceID `json:"device"`
+	Reason      string         `json:"reason"`
+	Compromised bool           `json:"compromised,omitempty"`
+}
+
+// tablet reads a tablet; a problem when there is none, or it is the review desk.
+func (a *app) tablet(ctx context.Context, tenant model.TenantID, id model.DeviceID) (sync.DeviceStatus, error) {
+	d, err := a.engine.DeviceStatus(ctx, tenant, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return d, problemf("not-found", "there is no tablet with this id; flette device list shows those that are")
+	}
+	if err == nil && d.Kind == sync.KindDesk {
+		return d, problemf("not-a-tablet", "this is the review desk of the municipality, not a tablet")
+	}
+	return d, err
 }
 
 var deviceRevokeOp = op[deviceRevoke, deviceView]{name: "device-revoke", run: func(ctx context.Context, a *app, in deviceRevoke) (deviceView, error) {
 	if err := a.has(ctx, in.Tenant); err != nil {
 		return deviceView{}, err
 	}
-	d, err := a.engine.Device(ctx, in.Tenant, in.Device)
-	if errors.Is(err, store.ErrNotFound) {
-		return deviceView{}, problemf("not-found", "there is no tablet with this id; flette device list shows those that are")
-	}
-	if err != nil {
+	if _, err := a.tablet(ctx, in.Tenant, in.Device); err != nil {
 		return deviceView{}, err
 	}
-	if d.Kind == sync.KindDesk {
-		return deviceView{}, problemf("not-a-tablet", "this is the review desk of the municipality; revoke tablets only")
+	revoke := a.engine.Revoke
+	if in.Compromised {
+		revoke = a.engine.RevokeCompromised
 	}
-	if d, err = a.engine.Revoke(ctx, in.Tenant, in.Device, in.Reason); err != nil {
+	if _, err := revoke(ctx, in.Tenant, in.Device, in.Reason); err != nil {
 		return deviceView{}, err
 	}
-	return viewDevice(sync.DeviceStatus{Device: d}), nil
+	d, err := a.tablet(ctx, in.Tenant, in.Device)
+	return viewDevice(&d, a.engine.Now()), err
 }}
 
 // Run revokes the tablet.
@@ -250,7 +321,7 @@ func (c *deviceRevokeCmd) Run(ctx context.Context, out *output) error {
 	if err != nil {
 		return err
 	}
-	d, err := doOp(ctx, c.dataFlags, deviceRevokeOp, deviceRevoke{c.id(), id, c.Reason})
+	d, err := doOp(ctx, c.dataFlags, deviceRevokeOp, deviceRevoke{c.id(), id, c.Reason, c.Compromised})
 	if err != nil {
 		return err
 	}

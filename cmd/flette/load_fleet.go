@@ -99,7 +99,7 @@ func (f *fleet) config(i int) client.Config {
 	return client.Config{
 		URL: f.target.url, HTTP: f.http, Key: f.plan.key(i, f.salt), Encoding: f.encoding,
 		Wall: f.now, Mono: func() time.Duration { return f.now().Sub(f.began) },
-		App: "flette-load", Tries: patience, Keep: -1, Lean: true,
+		App: loadApp, Tries: patience, Keep: -1, Lean: true,
 		Save: func(s *client.State) error {
 			kept := *s
 			kept.Outbox, kept.Kept = nil, nil
@@ -205,6 +205,9 @@ func (f *fleet) signOffline(i int) error {
 	return err
 }
 
+// loadApp is the app of what the load's tablets sign.
+const loadApp = "flette-load"
+
 // sign makes the tablet's next entry.
 func (m *member) sign(key ed25519.PrivateKey, person model.PersonID, changes []model.Change, elapsed time.Duration) (string, model.EntryID, error) {
 	s := &m.state
@@ -212,7 +215,7 @@ func (m *member) sign(key ed25519.PrivateKey, person model.PersonID, changes []m
 		return "", model.EntryID{}, client.ErrNoLease
 	}
 	jws, id, err := client.SignEntry(key, &model.Entry{
-		V: model.ContractVersion, Tenant: s.Tenant, Device: s.Device, Seq: s.Seq + 1, Prev: s.Prev, Actor: s.Lease.Actor, Lease: s.Lease.ID,
+		V: model.ContractVersion, App: loadApp, Tenant: s.Tenant, Device: s.Device, Seq: s.Seq + 1, Prev: s.Prev, Actor: s.Lease.Actor, Lease: s.Lease.ID,
 		ElapsedMs: elapsed.Milliseconds(), Clock: model.ClockMonotonic, Wall: s.Lease.IssuedAt + model.Millis(elapsed.Milliseconds()),
 		Person: person, Act: model.ActRegister, Changes: changes,
 	})

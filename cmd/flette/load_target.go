@@ -41,7 +41,7 @@ func (t *loadTarget) importPersons(ctx context.Context, in []sync.PersonInput) (
 }
 
 func (t *loadTarget) invite(ctx context.Context, label string) (code string, err error) {
-	inv, err := doOp(ctx, t.at, deviceInviteOp, deviceInvite{t.tenant, label})
+	inv, err := doOp(ctx, t.at, deviceInviteOp, deviceInvite{Tenant: t.tenant, Label: label})
 	return inv.Code, err
 }
 

@@ -32,6 +32,7 @@ type serveCmd struct {
 	OIDCConfig  string     `name:"oidc-config" placeholder:"FILE" help:"Identity providers whose access tokens are accepted, JSON."`
 	KeepDays    int        `default:"90" placeholder:"DAYS" help:"How long tablets keep what they have handed in, for a server restored from a backup. Default: ${default}."`
 	Memory      int        `default:"128" placeholder:"MIB" help:"Memory that the server tries to stay below, without the mapped store files. Default: ${default}."`
+	Floor       int        `name:"contract-floor" default:"0" placeholder:"N" help:"Oldest contract version whose entries take effect without a supervisor; 0 for every one."`
 	LogLevel    slog.Level `default:"info" placeholder:"LEVEL" help:"debug, info, warn or error. Default: ${default}."`
 }
 
@@ -42,6 +43,10 @@ are JSON lines on standard error. SIGINT and SIGTERM end it after the requests t
 
 Every other verb works on the same folder while it serves (DIR/admin.sock, for the same user
 only).
+
+--contract-floor N holds entries of an older contract version for a supervisor and tells their
+tablets to update; nothing is refused. After an upgrade, entries that waited for this version
+are judged anew when the server starts.
 
 --oidc-config names a JSON array of objects with the members issuer, audience, algorithms,
 jwks_url or jwks_file, and where they differ from the defaults roles_claim, tenant_claim,
@@ -65,6 +70,9 @@ func (c *serveCmd) Validate() error {
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		return errors.New("--tls-cert and --tls-key go together")
+	}
+	if c.Floor < 0 || c.Floor > model.ContractVersion {
+		return fmt.Errorf("--contract-floor: a number from 0 to %d", model.ContractVersion)
 	}
 	if c.External != "" {
 		if err := checkBase("--external", c.External); err != nil {
@@ -107,11 +115,14 @@ func (c *serveCmd) Run(ctx context.Context, out *output) (err error) {
 	} else if running {
 		return errServerRuns
 	}
-	a, err := openApp(appOptions{Dir: c.Data, Keys: c.Keys, Log: log, KeepDays: c.KeepDays})
+	a, err := openApp(appOptions{Dir: c.Data, Keys: c.Keys, Log: log, KeepDays: c.KeepDays, Floor: c.Floor})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, a.Close()) }()
+	if err := a.recheck(ctx); err != nil {
+		return err
+	}
 	ln, base, err := c.listen()
 	if err != nil {
 		return err
@@ -121,6 +132,48 @@ func (c *serveCmd) Run(ctx context.Context, out *output) (err error) {
 		return errors.Join(err, ln.Close())
 	}
 	return a.serve(ctx, s, ln, func() error { return announce(out.stdout, base, ln) })
+}
+
+// recheck judges anew what waited for this version of the server, or for a lower floor.
+func (a *app) recheck(ctx context.Context) error {
+	ids, err := a.store.Tenants(ctx)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		n, err := a.engine.Recheck(ctx, id)
+		if err != nil {
+			// Nothing is lost: they wait on, and the server is needed.
+			a.log.Warn("entries that waited for an upgrade could not be judged anew", "tenant", string(id), "error", err.Error())
+		}
+		if n > 0 {
+			a.log.Info("entries that waited for an upgrade took effect", "tenant", string(id), "entries", n)
+		}
+	}
+	return nil
+}
+
+// flushEvery is how long the diary of a device may be ahead of the store.
+const flushEvery = 15 * time.Second
+
+// flushing writes device diaries until ctx is done, and once more then.
+func (a *app) flushing(ctx context.Context) {
+	flush := func(ctx context.Context) {
+		if err := a.engine.Flush(ctx); err != nil {
+			a.log.Warn("device diaries wait to be written", "error", err.Error())
+		}
+	}
+	ticker := time.NewTicker(flushEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			flush(ctx)
+		case <-ctx.Done():
+			flush(context.WithoutCancel(ctx))
+			return
+		}
+	}
 }
 
 // listen opens the port. base is the URL by which clients call.
@@ -206,6 +259,9 @@ func (a *app) serve(ctx context.Context, s *api.Server, ln net.Listener, ready f
 	}
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(ln) }()
+	diaries, endDiaries := context.WithCancel(context.WithoutCancel(ctx))
+	var flushed gosync.WaitGroup
+	flushed.Go(func() { a.flushing(diaries) })
 	if err = ready(); err == nil {
 		select {
 		case <-ctx.Done():
@@ -217,6 +273,8 @@ func (a *app) serve(ctx context.Context, s *api.Server, ln net.Listener, ready f
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopFor)
 	defer cancel()
 	err = errors.Join(err, admin.stop(stopping), s.Shutdown(stopping), <-served)
+	endDiaries()
+	flushed.Wait()
 	a.log.Info("stopped")
 	return err
 }

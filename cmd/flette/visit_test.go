@@ -113,7 +113,7 @@ func newNurse(ctx context.Context, a *app, tenant model.TenantID, actor model.Ac
 func (n *nurse) sign(person model.PersonID, changes []model.Change) error {
 	n.seq++
 	jws, id, err := contract.SignEntry(n.key, &model.Entry{
-		V: model.ContractVersion, Tenant: n.tenant, Device: n.device, Seq: n.seq, Prev: n.prev, Actor: n.actor, Lease: n.lease.ID,
+		V: model.ContractVersion, App: "visit/1", Tenant: n.tenant, Device: n.device, Seq: n.seq, Prev: n.prev, Actor: n.actor, Lease: n.lease.ID,
 		Clock: model.ClockMonotonic, Wall: n.lease.IssuedAt, Person: person, Act: model.ActRegister, Changes: changes,
 	})
 	n.prev = id.String()

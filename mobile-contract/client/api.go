@@ -163,6 +163,21 @@ func (a *API) Invite(ctx context.Context, label string) (*contract.InviteRespons
 	return post[contract.InviteResponse](ctx, a, "/v1/invites", contract.InviteRequest{Label: label})
 }
 
+// InviteReplacement makes an enrolment code for a device that takes the place of another one.
+func (a *API) InviteReplacement(ctx context.Context, label string, replaces model.DeviceID) (*contract.InviteResponse, error) {
+	return post[contract.InviteResponse](ctx, a, "/v1/invites", contract.InviteRequest{Label: label, Replaces: &replaces})
+}
+
+// Device returns a device, and why it is not in sync.
+func (a *API) Device(ctx context.Context, id model.DeviceID) (*contract.DeviceView, error) {
+	return get[contract.DeviceView](ctx, a, "/v1/devices/"+id.String())
+}
+
+// RevokeCompromised revokes a device whose key strangers may hold.
+func (a *API) RevokeCompromised(ctx context.Context, id model.DeviceID, reason string) (*contract.DeviceView, error) {
+	return post[contract.DeviceView](ctx, a, "/v1/devices/"+id.String()+"/revoke", contract.RevokeRequest{Reason: reason, Compromised: true})
+}
+
 // Devices returns a page of devices.
 func (a *API) Devices(ctx context.Context, cursor string) (*contract.DeviceList, error) {
 	return get[contract.DeviceList](ctx, a, "/v1/devices", "cursor", cursor)

@@ -74,3 +74,17 @@ func (p *prover) enrolProof(in *contract.EnrolRequest) (string, error) {
 	}
 	return signCompact(p.key, []byte(`{"alg":"`+p.public.Alg()+`","typ":"flette-enrol+jws"}`), payload)
 }
+
+// rotateProof shows that whoever changes a device's key holds the new one too.
+func (p *prover) rotateProof(tenant string, device model.DeviceID, lastSeq int64) (string, error) {
+	payload, err := json.Marshal(struct {
+		Tenant  string         `json:"tenant"`
+		Device  model.DeviceID `json:"device"`
+		JKT     string         `json:"jkt"`
+		LastSeq int64          `json:"last_seq"`
+	}{tenant, device, p.public.Thumbprint(), lastSeq})
+	if err != nil {
+		return "", err
+	}
+	return signCompact(p.key, []byte(`{"alg":"`+p.public.Alg()+`","typ":"flette-rotate+jws"}`), payload)
+}

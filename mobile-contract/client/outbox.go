@@ -22,11 +22,14 @@ type SignOptions struct {
 func (t *Tablet) Sign(who model.PersonID, act model.Act, changes []model.Change, o SignOptions) (model.EntryID, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if err := t.maySign(); err != nil {
+		return model.EntryID{}, err
+	}
 	if t.s.Lease == nil {
 		return model.EntryID{}, ErrNoLease
 	}
 	e := &model.Entry{
-		V: model.ContractVersion, Tenant: t.s.Tenant, Device: t.s.Device, Seq: t.s.Seq + 1, Prev: t.s.Prev,
+		V: model.ContractVersion, App: t.cfg.App, Tenant: t.s.Tenant, Device: t.s.Device, Seq: t.s.Seq + 1, Prev: t.s.Prev,
 		Actor: t.s.Lease.Actor, Lease: t.s.Lease.ID, Clock: model.ClockMonotonic, Wall: model.MillisOf(t.cfg.Wall()),
 		Person: who, Visit: o.Visit, Act: act, Reason: o.Reason, Changes: slices.Clone(changes),
 	}

@@ -57,9 +57,9 @@ func (t *Tablet) pull(ctx context.Context, wait int) (*PullReport, error) {
 
 func (t *Tablet) pullOne(ctx context.Context, report *PullReport, wait int) (more bool, err error) {
 	t.mu.Lock()
-	if t.s.Lease == nil {
+	if err := t.ready(); err != nil {
 		t.mu.Unlock()
-		return false, ErrNoLease
+		return false, err
 	}
 	token, cursor := t.s.Lease.Token, t.cursor
 	t.mu.Unlock()
@@ -113,9 +113,9 @@ func (t *Tablet) Audit(ctx context.Context) error {
 	t.net.Lock()
 	defer t.net.Unlock()
 	t.mu.Lock()
-	if t.s.Lease == nil {
+	if err := t.ready(); err != nil {
 		t.mu.Unlock()
-		return ErrNoLease
+		return err
 	}
 	token, held := t.s.Lease.Token, t.held
 	t.mu.Unlock()

@@ -18,6 +18,7 @@ var ErrAnswer = errors.New("client: the answer does not fit the push")
 type PushReport struct {
 	Requests int                   // that got an answer
 	Results  []contract.PushResult // in the order of the outbox
+	Order    *contract.Order       // what the server wants done, nil for nothing
 }
 
 // Count returns how many results have an outcome.
@@ -39,18 +40,53 @@ func (r *PushReport) Count(outcome string) int {
 // After a problem store-rewound the entries that the server may have lost are back in the
 // outbox (T5): tell the operator and push again. After unknown-device everything is still
 // here: see [Tablet.Reenrol].
+//
+// A wipe order is obeyed as soon as the outbox is empty; Push then ends without an error, and
+// the next call of anything is ErrWiped. A change of key that was not answered is finished
+// first: ErrRotating when only the caller has the key.
 func (t *Tablet) Push(ctx context.Context) (*PushReport, error) {
 	t.net.Lock()
 	defer t.net.Unlock()
 	report := &PushReport{}
+	err := t.finishRotation(ctx)
+	if err == nil {
+		err = t.pushAll(ctx, report)
+	}
+	// A tablet on which nobody has logged in holds nothing to hand in, and nobody to say so.
+	if err == nil || errors.Is(err, ErrNoLease) && t.emptyAndWiped() {
+		err = t.obey(ctx)
+	}
+	if err != nil {
+		return report, t.failed(err)
+	}
+	return report, nil
+}
+
+func (t *Tablet) finishRotation(ctx context.Context) error {
+	t.mu.Lock()
+	rotating, next := t.s.Rotating, t.next
+	t.mu.Unlock()
+	switch {
+	case !rotating:
+		return nil
+	case next == nil:
+		return ErrRotating
+	}
+	err := t.rotate(ctx, next)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err != nil && t.s.Rotating {
+		return err
+	}
+	return nil // done, or refused for good: then the old key goes on
+}
+
+// pushAll pushes until the outbox is empty. Called with net held.
+func (t *Tablet) pushAll(ctx context.Context, report *PushReport) error {
 	most := t.cfg.Batch
 	for {
-		left, err := t.pushOne(ctx, report, &most)
-		if err != nil {
-			return report, t.failed(err)
-		}
-		if left == 0 {
-			return report, nil
+		if left, err := t.pushOne(ctx, report, &most); err != nil || left == 0 {
+			return err
 		}
 	}
 }
@@ -58,9 +94,9 @@ func (t *Tablet) Push(ctx context.Context) (*PushReport, error) {
 // pushOne sends one batch and returns how many entries are left.
 func (t *Tablet) pushOne(ctx context.Context, report *PushReport, most *int) (left int, err error) {
 	t.mu.Lock()
-	if t.s.Lease == nil {
+	if err := t.ready(); err != nil {
 		t.mu.Unlock()
-		return 0, ErrNoLease
+		return 0, err
 	}
 	batch, presented := t.batch(*most), t.held.text
 	req := request{
@@ -87,8 +123,19 @@ func (t *Tablet) pushOne(ctx context.Context, report *PushReport, most *int) (le
 		return 0, err
 	}
 	report.Results = append(report.Results, out.Results...)
-	t.lastErr = ""
+	report.Order, t.s.Order, t.lastErr = out.Order, out.Order, ""
 	return len(t.s.Outbox), t.save()
+}
+
+// ready is asked before every call by lease. Called with mu held.
+func (t *Tablet) ready() error {
+	if err := t.mayWork(); err != nil {
+		return err
+	}
+	if t.s.Lease == nil {
+		return ErrNoLease
+	}
+	return nil
 }
 
 // pushRefused does what can be done about a problem; a nil error means to try again.

@@ -32,7 +32,10 @@ func (t *Tablet) putBack(p Pending) {
 }
 
 func (t *Tablet) sortOutbox() {
-	slices.SortStableFunc(t.s.Outbox, func(a, b Pending) int { return cmp.Compare(a.Seq, b.Seq) })
+	// What an earlier identity signed comes first: each has a chain of its own.
+	slices.SortStableFunc(t.s.Outbox, func(a, b Pending) int {
+		return cmp.Or(cmp.Compare(b.Age, a.Age), cmp.Compare(a.Seq, b.Seq))
+	})
 }
 
 // rewound does what a store-rewound asks for. With a new epoch the server knows from where
@@ -101,13 +104,13 @@ func (t *Tablet) Reenrol(ctx context.Context, code, label string) (*contract.Enr
 	t.net.Lock()
 	defer t.net.Unlock()
 	t.mu.Lock()
-	former := t.s.Device
+	prove, former := t.call.prove, t.s.Device
 	in := contract.EnrolRequest{Tenant: t.s.Tenant, Code: code, Label: label, Former: former}
 	t.mu.Unlock()
 	if former.IsZero() {
 		return nil, ErrNotEnrolled
 	}
-	out, verifier, err := t.enrol(ctx, in)
+	out, verifier, err := t.enrol(ctx, prove, in)
 	if err != nil {
 		return nil, err
 	}

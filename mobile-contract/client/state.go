@@ -31,6 +31,11 @@ type State struct {
 	Outbox     []Pending       `json:"outbox"`               // oldest first
 	Refused    []Pending       `json:"refused,omitzero"`     // for a person to see (T4)
 	Kept       []Kept          `json:"kept,omitzero"`        // acknowledged, for a rewound server (T5)
+
+	JKT      string          `json:"jkt,omitzero"`      // thumbprint of the key in force
+	Rotating bool            `json:"rotating,omitzero"` // a change of key was begun and is not known to be done
+	Order    *contract.Order `json:"order,omitzero"`    // what the server wants done
+	Wiped    string          `json:"wiped,omitzero"`    // id of the wipe order that was obeyed
 }
 
 // Pending is one signed entry.
@@ -41,6 +46,7 @@ type Pending struct {
 	Wall   model.Millis   `json:"wall"`
 	JWS    string         `json:"jws"`
 	Code   string         `json:"code,omitzero"` // of a refused entry
+	Age    int            `json:"age,omitzero"`  // how many times the tablet was enrolled anew since it was signed
 }
 
 // Kept is an acknowledged entry and its place in the journal.
@@ -70,14 +76,21 @@ func (t *Tablet) save() error {
 }
 
 // Restore makes a tablet from saved state after a restart. Its monotonic clock does not reach
-// back to the lease, and its view is empty until the next pull but for work that waits.
+// back to the lease, and its view is empty until the next pull but for work that waits. cfg.Key
+// is the key whose thumbprint is State.JKT. ErrWiped when it has obeyed a wipe order.
 func Restore(cfg Config, s *State) (*Tablet, error) {
+	if s.Wiped != "" {
+		return nil, ErrWiped
+	}
 	if cfg.Key == nil {
 		return nil, ErrKey
 	}
 	t, err := New(cfg)
 	if err != nil {
 		return nil, err
+	}
+	if s.JKT != "" && s.JKT != t.call.prove.public.Thumbprint() {
+		return nil, fmt.Errorf("%w: the state is of another key", ErrKey)
 	}
 	t.s, t.s.Rebooted = *s, true
 	if t.verifier, err = note.NewVerifier(s.JournalKey); err != nil {

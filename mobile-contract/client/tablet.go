@@ -39,7 +39,7 @@ type Config struct {
 	Sleep func(context.Context, time.Duration) error
 	Rand  io.Reader // crypto/rand when nil
 
-	App      string // name and version, for the device's page
+	App      string // name and version, signed into every entry: 1-100 bytes of printable ASCII; "unknown" when ""
 	Encoding string // of pushes: EncodingNone, EncodingGzip or EncodingZstd
 	Batch    int    // most entries in a push, when lower than what the server allows
 	Page     int    // items in a pull page, 0 for the server's choice
@@ -50,6 +50,9 @@ type Config struct {
 	// Save puts the state on stable storage before it returns (T1). It is called for every
 	// signed entry and every answer, with the tablet's lock held. Nil keeps all in memory.
 	Save func(*State) error
+
+	// DestroyKey removes the key from where it is kept, the last step of a wipe. It may be nil.
+	DestroyKey func() error
 }
 
 // Tablet is one enrolled device. It is safe for concurrent use: signing never waits for the
@@ -72,12 +75,16 @@ type Tablet struct {
 	whole    bool                   // the view has been loaded to its end
 	waiting  map[model.PersonID]int // entries in the outbox, by person
 	lastErr  string
+	next     crypto.Signer // the key of a change that is not finished
 }
 
 // New makes a tablet that is not enrolled.
 func New(cfg Config) (*Tablet, error) {
 	if cfg.URL == "" || cfg.Wall == nil || cfg.Mono == nil {
 		return nil, errors.New("client: URL, Wall and Mono are required")
+	}
+	if cfg.App = cmp.Or(cfg.App, "unknown"); !model.IsApp(cfg.App) {
+		return nil, fmt.Errorf("client: App is at most %d bytes of printable ASCII", model.MaxApp)
 	}
 	if cfg.Rand == nil {
 		cfg.Rand = rand.Reader
@@ -117,23 +124,31 @@ func New(cfg Config) (*Tablet, error) {
 func (t *Tablet) Enrol(ctx context.Context, tenant model.TenantID, code, label string) (*contract.EnrolResponse, error) {
 	t.net.Lock()
 	defer t.net.Unlock()
-	out, verifier, err := t.enrol(ctx, contract.EnrolRequest{Tenant: tenant, Code: code, Label: label})
+	t.mu.Lock()
+	prove := t.call.prove
+	err := t.mayWork()
+	t.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	out, verifier, err := t.enrol(ctx, prove, contract.EnrolRequest{Tenant: tenant, Code: code, Label: label})
 	if err != nil {
 		return nil, err
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.verifier = verifier
-	t.s = State{Tenant: out.Tenant, Device: out.Device, Epoch: out.Epoch, JournalKey: out.JournalKey}
+	t.s = State{Tenant: out.Tenant, Device: out.Device, Epoch: out.Epoch, JournalKey: out.JournalKey, JKT: prove.public.Thumbprint()}
 	return out, t.save()
 }
 
-func (t *Tablet) enrol(ctx context.Context, in contract.EnrolRequest) (*contract.EnrolResponse, note.Verifier, error) {
+// enrol spends a code for a key.
+func (t *Tablet) enrol(ctx context.Context, prove *prover, in contract.EnrolRequest) (*contract.EnrolResponse, note.Verifier, error) {
 	var err error
-	if in.Proof, err = t.call.prove.enrolProof(&in); err != nil {
+	if in.Proof, err = prove.enrolProof(&in); err != nil {
 		return nil, nil, err
 	}
-	in.Key = jsontext.Value(t.call.prove.public.String())
+	in.Key = jsontext.Value(prove.public.String())
 	var out contract.EnrolResponse
 	if _, err := t.call.do(ctx, request{method: http.MethodPost, path: "/v1/devices", in: in, out: &out}); err != nil {
 		return nil, nil, err
@@ -151,8 +166,11 @@ func (t *Tablet) Login(ctx context.Context, accessToken string) (*contract.Lease
 	t.net.Lock()
 	defer t.net.Unlock()
 	t.mu.Lock()
-	device := t.s.Device
+	device, err := t.s.Device, t.mayWork()
 	t.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
 	if device.IsZero() {
 		return nil, ErrNotEnrolled
 	}
@@ -231,6 +249,10 @@ func (t *Tablet) failed(err error) error {
 	defer t.mu.Unlock()
 	if t.lastErr = CodeOf(err); t.lastErr == "" {
 		t.lastErr = "no answer"
+	}
+	before := t.s.Order
+	if t.heard(err); t.s.Order != before {
+		return errors.Join(err, t.save())
 	}
 	return err
 }

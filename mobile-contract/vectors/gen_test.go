@@ -211,4 +211,6 @@ func TestVectors(t *testing.T) {
 	m.file("4-settling.json")
 	m.refused()
 	m.file("5-refused.json")
+	m.versionTwo()
+	m.file("6-version-2.json")
 }
