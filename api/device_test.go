@@ -2,8 +2,11 @@ package api
 
 import (
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
@@ -107,12 +110,78 @@ func TestRewound(t *testing.T) {
 		t.Errorf("rewound: %+v", p)
 	}
 	d.ok(http.StatusOK, "POST", pathPush, d.auth(), contract.PushRequest{Checkpoint: out.Checkpoint, Entries: []string{}}, nil)
+	var list contract.DeviceList
+	h.want(http.StatusOK, h.request("GET", "/v1/devices", "Bearer "+h.token(testvik, "boss", admin), nil), &list)
+	for _, v := range list.Devices {
+		if v.Device == d.id && (v.Rewound == nil || v.Rewound.Held != 9 || v.Rewound.Size != 1) {
+			t.Errorf("the operator is not told: %+v", v.Rewound)
+		}
+	}
+	// A new life: a receipt of before is continued, the one beyond it gets the fork point.
+	life, err := h.engine.BeginLife(background, testvik, false)
+	must(t, err)
+	p = h.refused("store-rewound", d.request("POST", pathPush, d.auth(), contract.PushRequest{Checkpoint: string(newer), Entries: []string{}}))
+	if *p.Size != 0 || p.Epoch != life.Epoch { // it was shown in the life itself, which has forked
+		t.Errorf("after a new life: %+v", p)
+	}
+	var went contract.PushResponse
+	d.ok(http.StatusOK, "POST", pathPush, d.auth(), contract.PushRequest{Checkpoint: out.Checkpoint, Entries: []string{}}, &went)
+	if went.Epoch != life.Epoch || went.Limits.KeepDays != 90 {
+		t.Errorf("continued: %+v", went)
+	}
 
 	h.refused("invalid-cursor", d.request("GET", "/v1/sync/pull?cursor=AAAA", d.auth(), nil))
 	var page contract.PullResponse
 	d.ok(http.StatusOK, "GET", "/v1/sync/pull", d.auth(), nil, &page)
 	other := h.tablet(testvik, "n2", nurse)
 	h.refused("invalid-cursor", other.request("GET", "/v1/sync/pull?cursor="+page.Cursor, other.auth(), nil))
+}
+
+// A tablet that the store does not know is told so before anything is judged, and gets its id
+// back when it proves that it means it (C9, T9).
+func TestFormer(t *testing.T) {
+	h := newHouse(t)
+	d := h.tablet(testvik, "n1", nurse)
+	known := h.tablet(testvik, "n2", nurse)
+	forged, err := model.ParseDeviceID("0190a000-0000-7000-8000-0000000000f1")
+	must(t, err)
+	enrol := func(former, proven model.DeviceID, code, want string) {
+		t.Helper()
+		claim := ""
+		if !proven.IsZero() {
+			claim = fmt.Sprintf(`,"former":%q`, proven)
+		}
+		seed := sha256.Sum256([]byte(code))
+		key := &device{h: h, key: ed25519.NewKeyFromSeed(seed[:])}
+		key.pub = mustKey(t, key.key)
+		proof := key.compact(`{"alg":"EdDSA","typ":"flette-enrol+jws"}`,
+			fmt.Sprintf(`{"tenant":%q,"code":%q,"jkt":%q%s}`, testvik, code, key.pub.Thumbprint(), claim))
+		req := h.request("POST", "/v1/devices", "", contract.EnrolRequest{
+			Tenant: testvik, Code: code, Key: jsontext.Value(key.pub.String()), Proof: proof, Former: former,
+		})
+		if want != "" {
+			h.refused(want, req)
+			return
+		}
+		var out contract.EnrolResponse
+		h.want(http.StatusCreated, req, &out)
+		if out.Device != former {
+			t.Errorf("enrolled as %s, not %s", out.Device, former)
+		}
+	}
+	invite := func() string {
+		code, _, err := h.engine.Invite(background, testvik, "igjen")
+		must(t, err)
+		return code
+	}
+	enrol(forged, model.DeviceID{}, invite(), "invalid-proof")
+	enrol(model.DeviceID{}, forged, invite(), "invalid-proof")
+	enrol(forged, known.id, invite(), "invalid-proof")
+	enrol(known.id, known.id, invite(), "device-exists")
+	enrol(d.id, d.id, invite(), "device-exists")
+	enrol(forged, forged, "WRONG-CODE", "invite-invalid")
+	enrol(forged, forged, invite(), "")
+	enrol(forged, forged, invite(), "device-exists")
 }
 
 // A value of the decision that the catalogue refuses, and an entry that cannot be let

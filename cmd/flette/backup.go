@@ -79,7 +79,7 @@ var backupCopyOp = op[backupCopy, manifest]{name: "backup-copy", reads: true, ru
 // noRoom names the disk that is full: it is not that of the data folder.
 func noRoom(err error, path string) error {
 	if errors.Is(err, store.ErrFull) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG) {
-		return problemf("backup-full", "there is no space left for %s; the half of it was removed, and the store is as it was", filepath.Base(path))
+		return problemf("backup-full", "there is no space left in %s; the half copy was removed, and the store is as it was", filepath.Dir(path))
 	}
 	return err
 }

@@ -34,6 +34,7 @@ type compactView struct {
 	Before int64          `json:"before"` // bytes
 	After  int64          `json:"after"`
 	SHA256 string         `json:"digest"` // of what both hold
+	Left   bool           `json:"left"`   // the old one stays: there was nothing to gain
 }
 
 // Run compacts.
@@ -48,6 +49,9 @@ func (c *compactCmd) Run(ctx context.Context, out *output) error {
 		return err
 	}
 	return out.print(c.JSON, v, func() string {
+		if v.Left {
+			return fmt.Sprintf("%s: %s, and no smaller without free pages; left as it is", v.Tenant, byteCount(v.Before))
+		}
 		return fmt.Sprintf("%s: %s before, %s after; both hold the same", v.Tenant, byteCount(v.Before), byteCount(v.After))
 	})
 }
@@ -93,6 +97,9 @@ func (c *compactCmd) compact(ctx context.Context) (v *compactView, err error) {
 			return nil, err
 		}
 		*size = info.Size()
+	}
+	if v.Left = v.After >= v.Before; v.Left {
+		return v, nil
 	}
 	return v, bolt.SwapFile(live, tmp, "")
 }

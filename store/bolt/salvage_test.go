@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -128,6 +129,98 @@ func TestDigestAndCompact(t *testing.T) {
 		t.Error("the compacted file holds something else")
 	}
 	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A copy is of one moment, however much is written while it runs.
+func TestCopyWhileWriting(t *testing.T) {
+	s := openTest(t, Options{})
+	create(t, s)
+	fillStore(t, s, 20)
+	started, goOn := make(chan struct{}), make(chan struct{})
+	to := filepath.Join(t.TempDir(), "copy.db")
+	f, err := os.Create(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	type result struct {
+		c   Copied
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		c, err := s.CopyTo(t.Context(), tenantID, slowFile{f, started, goOn})
+		done <- result{c, err}
+	}()
+	<-started
+	for i := range 200 {
+		if _, err := put(s, 20+i); err != nil {
+			t.Error(err)
+		}
+	}
+	close(goOn)
+	r := <-done
+	if err := errors.Join(r.err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	c, err := OpenFile(to, Options{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Check(t.Context(), tenantID); err != nil {
+		t.Error(err)
+	}
+	for st, want := range map[*Store]int64{c: 20, s: 220} {
+		if err := st.View(t.Context(), tenantID, func(v store.View) error {
+			if v.Size() != want {
+				t.Errorf("%d entries, want %d", v.Size(), want)
+			}
+			return nil
+		}); err != nil {
+			t.Error(err)
+		}
+	}
+	if r.c.Size != 20 || string(r.c.Checkpoint) != "checkpoint 19" {
+		t.Errorf("%+v", r.c)
+	}
+	if err := errors.Join(c.Close(), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// slowFile waits after its first write.
+type slowFile struct {
+	*os.File
+	started, goOn chan struct{}
+}
+
+func (s slowFile) Write(p []byte) (int, error) {
+	select {
+	case <-s.started:
+	default:
+		close(s.started)
+		<-s.goOn
+	}
+	return s.File.Write(p)
+}
+
+// A writer without room gives ErrFull, and the store goes on.
+func TestCopyWithoutRoom(t *testing.T) {
+	s := openTest(t, Options{})
+	create(t, s)
+	fillStore(t, s, 3)
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip("skipped: not found: /dev/full")
+	}
+	if _, err := s.CopyTo(t.Context(), tenantID, full); !errors.Is(err, store.ErrFull) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := put(s, 3); err != nil {
+		t.Error(err)
+	}
+	if err := errors.Join(full.Close(), s.Close()); err != nil {
 		t.Fatal(err)
 	}
 }
