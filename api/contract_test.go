@@ -9,6 +9,7 @@ import (
 
 	contract "flette/mobile-contract"
 	"flette/model"
+	"flette/sync"
 )
 
 type specOperation struct {
@@ -108,5 +109,19 @@ func TestCodesAreTheContracts(t *testing.T) {
 		if c, ok := contract.LookupCode(k.code); !ok || c.Status == 0 {
 			t.Errorf("code %q has no status", k.code)
 		}
+	}
+}
+
+// The contract lists the reasons that a device's page can give, in their order.
+func TestExplainCodesAreTheContracts(t *testing.T) {
+	_, schemas := spec(t)
+	code, _ := schemas["DeviceView"].Properties["code"].(map[string]any)
+	listed, _ := code["enum"].([]any)
+	var got []string
+	for _, c := range listed {
+		got = append(got, c.(string))
+	}
+	if !slices.Equal(got, sync.ExplainCodes()) {
+		t.Errorf("the contract lists %q, the engine gives %q", got, sync.ExplainCodes())
 	}
 }

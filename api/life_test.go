@@ -4,7 +4,6 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -20,25 +19,38 @@ import (
 // nth is a fixed key of tests.
 func nth(n byte) ed25519.PrivateKey { return ed25519.NewKeyFromSeed(make32(n)) }
 
-// rig is a reference client whose state lies in a file, so that it can be restarted and copied.
+// rig is a reference client whose state is kept as it would be in a file, so that it can be
+// restarted and copied.
 type rig struct {
 	*client.Tablet
-	h    *house
-	file string
-	cfg  client.Config
+	h     *house
+	saved []byte
+	cfg   client.Config
 }
 
-func (h *house) rig(key ed25519.PrivateKey, file string) *rig {
+func (h *house) rig(key ed25519.PrivateKey) *rig {
 	h.t.Helper()
-	r := &rig{h: h, file: filepath.Join(h.t.TempDir(), file)}
+	r := &rig{h: h}
 	r.cfg = client.Config{
 		URL: h.url, HTTP: h.http, Key: key, Wall: h.now, Mono: func() time.Duration { return time.Duration(h.clock.Load()) },
-		Sleep: h.sleep, Rand: &counter{n: uint64(key[0]) << 20}, App: "rig/1", Save: client.SaveFile(r.file), Tries: 1,
+		Sleep: h.sleep, Rand: &counter{n: uint64(key[0]) << 20}, App: "rig/1", Save: r.save, Tries: 1,
 	}
 	var err error
 	r.Tablet, err = client.New(r.cfg)
 	must(h.t, err)
 	return r
+}
+
+func (r *rig) save(s *client.State) (err error) {
+	r.saved, err = json.Marshal(s)
+	return err
+}
+
+func (r *rig) state() *client.State {
+	r.h.t.Helper()
+	var s client.State
+	must(r.h.t, json.Unmarshal(r.saved, &s))
+	return &s
 }
 
 // work enrols the tablet and logs the nurse in.
@@ -75,15 +87,15 @@ func (r *rig) push() *client.PushReport {
 // again is the tablet after a restart, or a copy of it, with the key that the state names.
 func (r *rig) again(keys ...ed25519.PrivateKey) (*rig, error) {
 	r.h.t.Helper()
-	state, err := client.LoadFile(r.file)
-	must(r.h.t, err)
-	out := &rig{h: r.h, file: filepath.Join(r.h.t.TempDir(), "again"), cfg: r.cfg}
-	out.cfg.Save = client.SaveFile(out.file)
+	state := r.state()
+	out := &rig{h: r.h, saved: r.saved, cfg: r.cfg}
+	out.cfg.Save = out.save
 	for _, key := range keys {
 		if mustKey(r.h.t, key).Thumbprint() == state.JKT {
 			out.cfg.Key = key
 		}
 	}
+	var err error
 	out.Tablet, err = client.Restore(out.cfg, state)
 	return out, err
 }
@@ -93,11 +105,16 @@ type lossy struct {
 	http.RoundTripper
 	path            string
 	answers, before int
+	during          func() // once, while the request is on its way
 }
 
 func (l *lossy) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !strings.HasSuffix(r.URL.Path, l.path) {
 		return l.RoundTripper.RoundTrip(r)
+	}
+	if during := l.during; during != nil {
+		l.during = nil
+		during()
 	}
 	if l.before > 0 {
 		l.before--
@@ -117,7 +134,7 @@ func TestATabletObeysAWipeOrder(t *testing.T) {
 	h := newHouse(t)
 	admins := h.api(testvik, "boss", supervisor|admin)
 	h.assign(testvik, "anne", h.people[testvik][0])
-	a := h.rig(nth(1), "a")
+	a := h.rig(nth(1))
 	wire := &lossy{RoundTripper: h.http.Transport, path: "/v1/sync/wiped", answers: 1, before: 1}
 	a.cfg.HTTP = &http.Client{Transport: wire}
 	destroyed := 0
@@ -160,12 +177,9 @@ func TestATabletObeysAWipeOrder(t *testing.T) {
 	if report.Order == nil || destroyed != 1 {
 		t.Errorf("report %+v, key destroyed %d times", report, destroyed)
 	}
-	state, err := client.LoadFile(a.file)
-	must(t, err)
-	text, err := json.Marshal(state)
-	must(t, err)
+	text := string(a.saved)
 	for _, secret := range []string{h.people[testvik][0].String(), "anne", "eyJ"} {
-		if strings.Contains(string(text), secret) {
+		if strings.Contains(text, secret) {
 			t.Errorf("the state still holds %q: %s", secret, text)
 		}
 	}
@@ -199,13 +213,13 @@ func TestAWipeSaysWhatNobodyElseHas(t *testing.T) {
 	h := newHouse(t)
 	admins := h.api(testvik, "boss", admin)
 	h.assign(testvik, "anne", h.people[testvik][0])
-	a := h.rig(nth(1), "a")
+	a := h.rig(nth(1))
 	a.work("anne")
 	id := a.sign(0, "score/vision", "2")
-	state, err := client.LoadFile(a.file)
-	must(t, err)
+	state := a.state()
 	jws := state.Outbox[0].JWS
 	state.Outbox[0].JWS = jws[:len(jws)-20] + strings.Repeat("A", 20) // flash memory that rots
+	var err error
 	a.Tablet, err = client.Restore(a.cfg, state)
 	must(t, err)
 	if report := a.push(); report.Count(contract.OutcomeRefused) != 1 {
@@ -228,7 +242,7 @@ func TestAWipeSaysWhatNobodyElseHas(t *testing.T) {
 // A tablet that was revoked before anybody logged in on it hears so at the first login.
 func TestAWipeBeforeTheFirstLogin(t *testing.T) {
 	h := newHouse(t)
-	a := h.rig(nth(1), "a")
+	a := h.rig(nth(1))
 	code, _, err := h.engine.Invite(background, testvik, "nettbrett")
 	must(t, err)
 	_, err = a.Enrol(background, testvik, code, "")
@@ -258,7 +272,7 @@ func TestACloneIsGuidedToANewDevice(t *testing.T) {
 	h := newHouse(t)
 	boss := h.api(testvik, "boss", supervisor|admin)
 	h.assign(testvik, "anne", h.people[testvik]...)
-	a := h.rig(nth(1), "a")
+	a := h.rig(nth(1))
 	a.work("anne")
 	a.sign(0, "score/vision", "1")
 	a.push()
@@ -287,8 +301,7 @@ func TestACloneIsGuidedToANewDevice(t *testing.T) {
 	must(t, err)
 	wire := &lossy{RoundTripper: h.http.Transport, path: "/v1/sync/push", before: 1}
 	old := a.ID()
-	state, err := client.LoadFile(a.file)
-	must(t, err)
+	state := a.state()
 	a.cfg.HTTP = &http.Client{Transport: wire}
 	a.Tablet, err = client.Restore(a.cfg, state)
 	must(t, err)
@@ -349,7 +362,7 @@ func TestACloneIsGuidedToANewDevice(t *testing.T) {
 func TestAKeyChangeSurvivesALostAnswer(t *testing.T) {
 	h := newHouse(t)
 	h.assign(testvik, "anne", h.people[testvik]...)
-	a := h.rig(nth(1), "a")
+	a := h.rig(nth(1))
 	wire := &lossy{RoundTripper: h.http.Transport, path: "/v1/devices/rotate-key"}
 	a.cfg.HTTP = &http.Client{Transport: wire}
 	var err error
@@ -368,10 +381,17 @@ func TestAKeyChangeSurvivesALostAnswer(t *testing.T) {
 	a.sign(1, "score/vision", "1")
 	clean("after a rotation without trouble", 1)
 
-	for name, restart := range map[string]bool{"in one life": false, "over a restart": true} {
-		key := nth(3)
+	// Signed while the request is on its way: the tablet asks again, and nothing is held back.
+	wire.during = func() { a.sign(0, "score/assist_eating", "4") }
+	must(t, a.RotateKey(background, nth(7)))
+	a.sign(1, "score/assist_eating", "4")
+	clean("signed in flight", 2)
+	must(t, a.RotateKey(background, nth(8)))
+
+	for _, restart := range []bool{false, true} {
+		name, key := "in one life", nth(3)
 		if restart {
-			key = nth(4)
+			name, key = "over a restart", nth(4)
 		}
 		wire.answers = 1
 		if err := a.RotateKey(background, key); err == nil {
@@ -380,7 +400,7 @@ func TestAKeyChangeSurvivesALostAnswer(t *testing.T) {
 		unit := map[bool]string{false: "score/hearing", true: "score/assist_toilet"}[restart]
 		a.sign(0, unit, "2") // with the old key: the tablet knows no better
 		if restart {
-			a, err = a.again(nth(2), nth(3), nth(4))
+			a, err = a.again(nth(3), nth(4))
 			must(t, err)
 			if _, err := a.Push(background); !errors.Is(err, client.ErrRotating) {
 				t.Fatalf("%s: pushed with a key that may be gone: %v", name, err)
@@ -400,8 +420,7 @@ func TestAKeyChangeSurvivesALostAnswer(t *testing.T) {
 	}
 	a.sign(2, "score/vision", "1")
 	clean("after a refusal", 1)
-	state, err := client.LoadFile(a.file)
-	must(t, err)
+	state := a.state()
 	if state.JKT != mustKey(t, nth(4)).Thumbprint() || state.Rotating {
 		t.Errorf("state: key %s, rotating %v", state.JKT, state.Rotating)
 	}

@@ -141,6 +141,16 @@ func (e *Engine) IssueLease(ctx context.Context, g LeaseGrant) (l model.Lease, r
 		return l, 0, err
 	}
 	for _, item := range waiting {
+		if heldForVersion(item.Code) {
+			ok, err := e.recheck(ctx, ts, g.Tenant, item, g.Actor)
+			if err != nil {
+				e.o.Log.Warn("judging anew after login failed", "code", item.Code, "error", err)
+			}
+			if ok {
+				released++
+			}
+			continue
+		}
 		_, err := e.settle(ctx, ts, settling{
 			tenant: g.Tenant, item: item.ID, person: item.Person, act: model.ActRelease,
 			actor: g.Actor, roles: model.Roles(model.RoleSupervisor),
@@ -184,7 +194,7 @@ func (e *Engine) noteLogin(ctx context.Context, ts *tenantState, g LeaseGrant, l
 			if err != nil {
 				return err
 			}
-			if item.Code == CodeLeaseExpired && item.Actor == g.Actor {
+			if item.Actor == g.Actor && (item.Code == CodeLeaseExpired || heldForVersion(item.Code)) {
 				waiting = append(waiting, item)
 			}
 		}

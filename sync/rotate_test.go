@@ -117,7 +117,7 @@ func TestRotationsThatCannotBe(t *testing.T) {
 func TestOldKeyFetchesNothing(t *testing.T) {
 	w := newWorld(t, 1)
 	a := w.nurse("anne")
-	before := a.device().JKT
+	before, old := a.device().JKT, *a
 	a.rotate()
 	pull := func(jkt string) error {
 		_, err := w.e.Pull(t.Context(), sync.PullRequest{Tenant: w.tenant, Device: a.id, Actor: a.actor, JKT: jkt})
@@ -128,5 +128,19 @@ func TestOldKeyFetchesNothing(t *testing.T) {
 	}
 	if err := pull(a.device().JKT); err != nil {
 		t.Errorf("new key: %v", err)
+	}
+	// A key that was given up is nobody's: it does not enrol another device.
+	code, _, err := w.e.Invite(t.Context(), w.tenant, "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, key := range map[string]ed25519.PrivateKey{"old": old.key, "new": a.key} {
+		public, err := jwk.New(key.Public().(ed25519.PublicKey))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.e.Enrol(t.Context(), sync.Enrolment{Tenant: w.tenant, Code: code, Key: public}); !errors.Is(err, sync.ErrDeviceExists) {
+			t.Errorf("the %s key enrols: %v", name, err)
+		}
 	}
 }

@@ -68,14 +68,14 @@ func (e *Engine) Recheck(ctx context.Context, tenant model.TenantID) (released i
 			if err != nil {
 				return err
 			}
-			if item.Code == CodeUnknownVersion || item.Code == CodeVersionRetired {
+			if heldForVersion(item.Code) {
 				waiting = append(waiting, item)
 			}
 		}
 		return nil
 	})
 	for i := range waiting {
-		ok, err := e.recheck(ctx, ts, tenant, waiting[i])
+		ok, err := e.recheck(ctx, ts, tenant, waiting[i], "")
 		if err != nil {
 			return released, err
 		}
@@ -86,7 +86,13 @@ func (e *Engine) Recheck(ctx context.Context, tenant model.TenantID) (released i
 	return released, err
 }
 
-func (e *Engine) recheck(ctx context.Context, ts *tenantState, tenant model.TenantID, item store.QuarantineItem) (released bool, err error) {
+func heldForVersion(code string) bool {
+	return code == CodeUnknownVersion || code == CodeVersionRetired
+}
+
+// recheck judges one entry anew. by is the actor who has just logged in on its device, which
+// lifts that the session had ended; "" when nobody has.
+func (e *Engine) recheck(ctx context.Context, ts *tenantState, tenant model.TenantID, item store.QuarantineItem, by model.ActorID) (released bool, err error) {
 	var c *candidate
 	var chain store.Chain
 	err = e.st.View(ctx, tenant, func(v store.View) error {
@@ -109,16 +115,19 @@ func (e *Engine) recheck(ctx context.Context, ts *tenantState, tenant model.Tena
 	against := c.refused
 	switch {
 	case against != nil:
-	case c.problem != nil:
+	case c.problem != nil && (by == "" || !c.onlyExpired()):
 		against = c.problem
 	case chain.Forked:
 		against = model.Problemf(CodeDeviceForked, "/seq", "the device has forked since; release what is right")
 	}
 	if against == nil {
+		actor, reason := recheckActor, "version-known"
+		if by != "" {
+			actor, reason = by, "actor-reauthenticated"
+		}
 		_, err := e.settle(ctx, ts, settling{
 			tenant: tenant, item: item.ID, person: item.Person, act: model.ActRelease,
-			actor: recheckActor, roles: model.Roles(model.RoleSupervisor),
-			reason: model.Reason{Code: "version-known", Text: ""},
+			actor: actor, roles: model.Roles(model.RoleSupervisor), reason: model.Reason{Code: reason, Text: ""},
 			check: func(tx store.Tx) error {
 				b := &batch{e: e, ts: ts, tx: tx}
 				p, err := b.scope(c)

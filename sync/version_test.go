@@ -124,6 +124,39 @@ func TestUpgradeJudgesAnew(t *testing.T) {
 	want(t, a.push(good), "duplicate unknown-version")
 }
 
+// What was signed after the session and in a version that the server did not know waits for
+// the upgrade and for the login, whichever is last.
+func TestUpgradeAndLogin(t *testing.T) {
+	for _, loginLast := range []bool{true, false} {
+		w := newWorldWith(t, 1, sync.Options{Newest: 1})
+		a, p := w.nurse("anne"), w.persons[0]
+		w.now += 13 * hour
+		e := a.entry(p, model.ActRegister, []model.Change{scoreChange(memory, 2)}, v2)
+		wrong := a.entry(p, model.ActRegister, []model.Change{scoreChange("score/vision", 7)}, v2)
+		want(t, a.push(e, wrong), "quarantined unknown-version", "quarantined unknown-version")
+		if !loginLast {
+			if n := a.login(model.RoleNurse); n != 0 {
+				t.Errorf("the login let %d through that nobody can read", n)
+			}
+		}
+		w.restart(sync.Options{})
+		w.recheck(0)
+		item, err := w.e.QuarantineItem(t.Context(), w.tenant, e.id)
+		if err != nil || !strings.Contains(item.Detail, "lease-expired") {
+			t.Errorf("%+v, %v", item, err)
+		}
+		if n := a.login(model.RoleNurse); n != 1 {
+			t.Errorf("the login let %d through", n)
+		}
+		if got := shown(t, w.unit(p, memory)); got != `{"score":2}` {
+			t.Errorf("shown %s", got)
+		}
+		if n := a.login(model.RoleNurse); n != 0 {
+			t.Errorf("the second login let %d through", n)
+		}
+	}
+}
+
 // Below the floor nothing is lost: a supervisor releases it, or the floor comes down; the
 // tablet is told to update, until it has.
 func TestFloor(t *testing.T) {

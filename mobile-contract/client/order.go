@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"flette/internal/jwk"
 	contract "flette/mobile-contract"
 )
 
@@ -183,9 +184,16 @@ func (t *Tablet) RotateKey(ctx context.Context, key crypto.Signer) error {
 		}
 		key = ed25519.NewKeyFromSeed(seed)
 	}
+	public, err := jwk.New(key.Public())
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrKey, err)
+	}
 	t.mu.Lock()
-	fresh := !t.s.Rotating
+	fresh, done := !t.s.Rotating, t.s.JKT == public.Thumbprint()
 	t.mu.Unlock()
+	if done {
+		return nil // a push has finished the change meanwhile
+	}
 	if fresh {
 		// What has arrived cannot be forged by who holds the old key. Without a network the
 		// rotation fails too, and says so.
