@@ -80,6 +80,7 @@ type tenantState struct {
 	issued   rootCache
 	news     notifier
 	scopes   scopes
+	owned    ownedCache
 }
 
 // New returns an engine and registers its commit hook with the store.
