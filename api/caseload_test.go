@@ -326,3 +326,71 @@ func TestSettleFindings(t *testing.T) {
 		}
 	}
 }
+
+// T8 with a real server: the person is blocked, or the time ends, while work about the person
+// waits. The work is handed in and counts, and then the tablet knows nothing of the person.
+func TestRemovedWithWork(t *testing.T) {
+	for _, how := range []string{"blocked", "ended", "ran out"} {
+		t.Run(how, func(t *testing.T) {
+			h := newHouse(t)
+			boss := h.api(testvik, "boss", supervisor|admin)
+			tab := newTablet(t, h, time.Hour)
+			code, err := boss.Invite(background, "nettbrett")
+			must(t, err)
+			_, err = tab.Enrol(background, testvik, code.Code, "")
+			must(t, err)
+			person, other := h.people[testvik][0], h.people[testvik][1]
+			end := model.MillisOf(h.now().Add(time.Hour))
+			give := contract.AssignRequest{Actor: "vikar", Persons: []model.PersonID{person}}
+			if how == "ran out" {
+				give.To = &end
+			}
+			_, err = boss.Assign(background, give)
+			must(t, err)
+			_, err = boss.Assign(background, contract.AssignRequest{Actor: "vikar", Persons: []model.PersonID{other}})
+			must(t, err)
+			_, err = tab.Login(background, h.token(testvik, "vikar", nurse))
+			must(t, err)
+			_, err = tab.Pull(background)
+			must(t, err)
+			h.advance(50 * time.Minute)
+			id, err := tab.Sign(person, model.ActRegister, score("score/vision", 3), client.SignOptions{})
+			must(t, err)
+			h.advance(20 * time.Minute)
+			switch how {
+			case "blocked":
+				_, err = boss.Block(background, contract.BlockRequest{Person: person, Reason: because})
+			case "ended":
+				give.End = true
+				_, err = boss.Assign(background, give)
+			}
+			must(t, err)
+			_, err = tab.Pull(background)
+			must(t, err)
+			if cards := tab.Persons(); len(cards) != 1 || cards[0].Person != other {
+				t.Fatalf("listed after the removal: %+v", cards)
+			}
+			if _, there := tab.View(person, "score/vision"); !there || len(tab.Outbox()) != 1 {
+				t.Fatal("work that waits is hidden")
+			}
+			report, err := tab.Push(background)
+			must(t, err)
+			if report.Count(contract.OutcomeApplied) != 1 {
+				t.Fatalf("push: %+v", report.Results)
+			}
+			if _, there := tab.View(person, "score/vision"); there {
+				t.Error("something of the person is left on the tablet")
+			}
+			record, err := boss.Person(background, person, -1)
+			must(t, err)
+			if len(record.Units) != 1 || record.Units[0].Heads[0].Entry != id {
+				t.Errorf("the record: %+v", record.Units)
+			}
+			free, err := boss.Unassigned(background, "")
+			must(t, err)
+			if len(free.Persons) != 3 {
+				t.Errorf("%d persons whom nobody has", len(free.Persons))
+			}
+		})
+	}
+}

@@ -212,29 +212,3 @@ func inForce(events []store.Assignment, i int, at model.Millis) bool {
 		return a.Block != "" && a.From <= at && (a.Actor == "" || a.Actor == ev.Actor)
 	})
 }
-
-// Owned is the set of persons whom somebody has in the caseload at a time. Who is not in it
-// is visited by nobody: a supervisor must see that, whether an assignment ended, ran out or
-// was blocked (R107, S10).
-func (e *Engine) Owned(v store.View, at model.Millis) (map[model.PersonID]bool, error) {
-	all, err := store.List[store.Assignment](v, "", "", 0)
-	if err != nil {
-		return nil, err
-	}
-	by := map[model.ActorID][]store.Assignment{}
-	for _, a := range all {
-		by[a.Actor] = append(by[a.Actor], a)
-	}
-	general := by[""]
-	delete(by, "")
-	owned := map[model.PersonID]bool{}
-	for _, events := range by {
-		events = append(events, general...)
-		slices.SortFunc(events, bySeq)
-		persons, _ := caseloadAt(events, v.Tenant().CaseloadSeq, at)
-		for _, p := range persons {
-			owned[p] = true
-		}
-	}
-	return owned, nil
-}

@@ -147,14 +147,22 @@ type Access struct {
 }
 
 // Access computes what the actor may see now: a nurse the caseload, a supervisor and an
-// administrator everybody whom they are not blocked from by name.
+// administrator everybody whom they are not blocked from by name. v is a committed snapshot.
 func (e *Engine) Access(v store.View, actor model.ActorID, roles model.Roles) (*Access, error) {
-	events, err := assignmentsOf(v, actor)
-	version := v.Tenant().CaseloadSeq
-	return &Access{
-		all: roles.Has(model.RoleSupervisor | model.RoleAdmin), at: e.o.Now(),
-		reach: &scope{version, reaches(events, version)},
-	}, err
+	ts, err := e.tenant(v.Tenant().ID)
+	if err != nil {
+		return nil, err
+	}
+	if err := ts.scopes.keep(v, actor); err != nil {
+		return nil, err
+	}
+	return e.accessIn(ts, v, actor, roles)
+}
+
+// accessIn is Access inside an update, too.
+func (e *Engine) accessIn(ts *tenantState, v store.View, actor model.ActorID, roles model.Roles) (*Access, error) {
+	s, err := ts.scopes.of(v, actor)
+	return &Access{all: roles.Has(model.RoleSupervisor | model.RoleAdmin), at: e.o.Now(), reach: s}, err
 }
 
 // Caseload lists whom the actor has in the caseload, in order of id, whatever the roles.

@@ -84,6 +84,7 @@ type tenantState struct {
 	news     notifier
 	scopes   scopes
 	contacts contacts
+	owned    ownedCache
 }
 
 // New returns an engine and registers its commit hook with the store.

@@ -76,7 +76,7 @@ func (e *Engine) BreakGlass(ctx context.Context, r BreakGlass) (g Glass, fresh b
 		if _, err := tx.Doc(store.Person{}.DocKind(), person.String()); err != nil {
 			return nil, err
 		}
-		access, err := e.Access(tx, r.Actor, r.Roles)
+		access, err := e.accessIn(ts, tx, r.Actor, r.Roles)
 		if err != nil {
 			return nil, err
 		}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"pgregory.net/rapid"
 
 	contract "flette/mobile-contract"
@@ -193,8 +194,11 @@ func TestForgetsExactly(t *testing.T) {
 		clear(f.first)
 		clear(f.seenJTI)
 		f.mu.Unlock()
-		path := filepath.Join(t.TempDir(), "state.json")
-		tab, c := f.tablet(Config{Save: SaveFile(path)})
+		var disk []byte
+		tab, c := f.tablet(Config{Save: func(s *State) (err error) {
+			disk, err = json.Marshal(s)
+			return err
+		}})
 		start := c.mono
 		until := map[model.PersonID]model.Millis{} // the caseload as the server has it; 1<<50 for open
 		held := map[model.PersonID]model.Millis{}  // as the tablet was told
@@ -282,11 +286,12 @@ func TestForgetsExactly(t *testing.T) {
 				partial = false
 			},
 			"restart": func(rt *rapid.T) {
-				s, err := LoadFile(path)
+				var s State
+				err := json.Unmarshal(disk, &s)
 				if err != nil {
 					rt.Fatal(err)
 				}
-				if tab, err = Restore(tab.cfg, s); err != nil {
+				if tab, err = Restore(tab.cfg, &s); err != nil {
 					rt.Fatal(err)
 				}
 				clear(held)
