@@ -200,7 +200,7 @@ func (e *Engine) Assign(ctx context.Context, tenant model.TenantID, a Assign) (v
 	})
 	if err == nil {
 		if ts, terr := e.tenant(tenant); terr == nil {
-			ts.news.tell()
+			ts.hub.moved(a.Actor)
 		}
 	}
 	return version, err

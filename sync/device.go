@@ -129,6 +129,11 @@ func (e *Engine) Revoke(ctx context.Context, tenant model.TenantID, id model.Dev
 		d.State, d.Revoked, d.Reason = DeviceRevoked, e.o.Now(), reason
 		return store.Put(tx, d)
 	})
+	if err == nil {
+		if ts, terr := e.tenant(tenant); terr == nil {
+			ts.hub.wipe(id)
+		}
+	}
 	return d, err
 }
 

@@ -78,7 +78,7 @@ type tenantState struct {
 	verifier *journal.Verifier
 	desk     *desk
 	issued   rootCache
-	news     notifier
+	hub      hub
 	scopes   scopes
 }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"slices"
-	gosync "sync"
 
 	"flette/model"
 	"flette/store"
@@ -313,48 +312,4 @@ func (p *puller) settledBefore() string {
 		return ""
 	}
 	return store.Settlement{Device: p.r.Device, Position: p.c.position - 1}.DocKey()
-}
-
-// notifier wakes long polls after a commit. A wake-up may be spurious.
-type notifier struct {
-	mu gosync.Mutex
-	ch chan struct{}
-}
-
-func (n *notifier) wait() <-chan struct{} {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.ch == nil {
-		n.ch = make(chan struct{})
-	}
-	return n.ch
-}
-
-func (n *notifier) tell() {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.ch != nil {
-		close(n.ch)
-		n.ch = nil
-	}
-}
-
-// PullWait is Pull that waits for news until ctx is done: then the empty page is returned.
-func (e *Engine) PullWait(ctx context.Context, r PullRequest) (*PullPage, error) {
-	ts, err := e.tenant(r.Tenant)
-	if err != nil {
-		return nil, err
-	}
-	for {
-		news := ts.news.wait()
-		page, err := e.Pull(context.WithoutCancel(ctx), r)
-		if err != nil || len(page.Items) > 0 || page.More {
-			return page, err
-		}
-		select {
-		case <-ctx.Done():
-			return page, nil
-		case <-news:
-		}
-	}
 }
