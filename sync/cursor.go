@@ -29,6 +29,7 @@ type cursor struct {
 	held     int64
 	heldAt   model.Millis
 	moving   bool
+	mark     bool // of a snapshot: persons up to this one, in the order of that snapshot, are sent
 	target   int64
 	targetAt model.Millis
 	person   model.PersonID // next: persons up to this one are done, or being sent
@@ -60,11 +61,14 @@ func (c *cursor) encode(keys Keys, tenant model.TenantID, device model.DeviceID,
 		b = be.AppendUint64(b, uint64(v))
 	}
 	b = append(b, c.root[:]...)
-	moving := byte(0)
+	kind := byte(0)
 	if c.moving {
-		moving = 1
+		kind = 1
 	}
-	b = append(b, moving)
+	if c.mark {
+		kind = 2
+	}
+	b = append(b, kind)
 	b = be.AppendUint64(b, uint64(c.target))
 	b = be.AppendUint64(b, uint64(c.targetAt))
 	b = append(b, c.person[:]...)
@@ -96,7 +100,7 @@ func decodeCursor(keys Keys, tenant model.TenantID, device model.DeviceID, actor
 	c.held = int64(be.Uint64(f[16:]))
 	c.heldAt = model.Millis(be.Uint64(f[24:]))
 	copy(c.root[:], f[32:])
-	c.moving = f[40] == 1
+	c.moving, c.mark = f[40] == 1, f[40] == 2
 	c.target = int64(be.Uint64(f[41:]))
 	c.targetAt = model.Millis(be.Uint64(f[49:]))
 	copy(c.person[:], f[57:73])

@@ -33,7 +33,9 @@ type PullItem struct {
 	Position int64
 	Person   model.PersonID
 	Added    *store.Person
-	Until    model.Millis // Added: end of the assignment, 0 for open
+	Card     *store.Person // what the card says is new; Until and Visit as with Added
+	Until    model.Millis  // Added: end of the assignment, 0 for open
+	Visit    int           // Added: place in the day's visits from 1, 0 for none
 	Removed  bool
 	Unit     *model.UnitState
 	Decision *model.Entry
@@ -123,6 +125,9 @@ func (p *puller) start(keys Keys) error {
 	if p.c, err = decodeCursor(keys, p.r.Tenant, p.r.Device, p.r.Actor, p.r.Cursor); err != nil {
 		return err
 	}
+	if p.c.mark {
+		return ErrCursor
+	}
 	return p.c.check(p.v, epoch)
 }
 
@@ -134,6 +139,9 @@ func (p *puller) run() error {
 		version := p.v.Tenant().CaseloadSeq
 		want, _ := caseloadAt(p.events, version, p.now)
 		if slices.Equal(held, want) {
+			if err := p.replanned(version, p.now); err != nil {
+				return err
+			}
 			p.c.held, p.c.heldAt = version, p.now
 		} else {
 			p.c.moving, p.c.target, p.c.targetAt = true, version, p.now
@@ -161,6 +169,10 @@ func (p *puller) run() error {
 func (p *puller) move() (bool, error) {
 	held, _ := caseloadAt(p.events, p.c.held, p.c.heldAt)
 	want, until := caseloadAt(p.events, p.c.target, p.c.targetAt)
+	visits, err := visitsAt(p.v, p.r.Actor, p.c.target, p.c.targetAt, want)
+	if err != nil {
+		return false, err
+	}
 	if p.c.person.IsZero() {
 		for _, person := range held {
 			if !slices.Contains(want, person) {
@@ -181,7 +193,7 @@ func (p *puller) move() (bool, error) {
 			if err != nil {
 				return false, err
 			}
-			p.items = append(p.items, PullItem{Position: p.c.position, Person: person, Added: &doc, Until: until[person]})
+			p.items = append(p.items, PullItem{Position: p.c.position, Person: person, Added: &doc, Until: until[person], Visit: visits[person]})
 			p.c.person, p.c.unit = person, ""
 		}
 		filled := false
@@ -196,6 +208,9 @@ func (p *puller) move() (bool, error) {
 		if err != nil || filled {
 			return false, err
 		}
+	}
+	if err := p.replanned(p.c.target, p.c.targetAt); err != nil {
+		return false, err
 	}
 	p.c.held, p.c.heldAt, p.c.moving = p.c.target, p.c.targetAt, false
 	return true, nil
