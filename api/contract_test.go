@@ -86,6 +86,7 @@ func TestRequiredMembers(t *testing.T) {
 		contract.EnrolRequest{}, contract.LeaseRequest{}, contract.PushRequest{}, contract.Diary{}, contract.DecisionRequest{},
 		contract.SettleRequest{}, contract.InviteRequest{}, contract.RevokeRequest{}, contract.AssignRequest{},
 		contract.ExtractRequest{}, contract.ExtractResend{}, model.Reason{},
+		contract.DigestRequest{}, contract.PersonDigest{}, contract.VisitsRequest{},
 	} {
 		rt := reflect.TypeOf(v)
 		s, want := shapeOf(rt), schemas[rt.Name()]

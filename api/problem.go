@@ -78,6 +78,7 @@ var errorCodes = []struct {
 	{sync.ErrDesk, "conflict", ""},
 	{sync.ErrInvite, "invite-invalid", ""},
 	{sync.ErrDeviceExists, "device-exists", ""},
+	{sync.ErrNotInCaseload, "not-found", ""},
 	{sync.ErrNoReview, "already-settled", ""},
 	{sync.ErrSettled, "already-settled", ""},
 	{sync.ErrNotReleasable, "not-releasable", ""},

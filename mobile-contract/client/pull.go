@@ -35,6 +35,11 @@ func (t *Tablet) pull(ctx context.Context, wait int) (*PullReport, error) {
 	t.net.Lock()
 	defer t.net.Unlock()
 	report := &PullReport{}
+	t.mu.Lock()
+	if t.cursor == "" && t.loaded != nil {
+		t.dropView() // an unfinished Load that nobody goes on with: the first pull brings everybody again
+	}
+	t.mu.Unlock()
 	for {
 		more, err := t.pullOne(ctx, report, wait)
 		if err == nil && more {
