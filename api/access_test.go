@@ -41,6 +41,8 @@ func newWorld(t testing.TB, change ...func(*Options)) *world {
 	review, dead := clash.Results[0].Reviews[0].Review, first.Results[1].ID
 	token := "Bearer " + h.token(testvik, "setup", admin)
 	h.want(http.StatusCreated, h.request("POST", "/v1/extracts", token, contract.ExtractRequest{Format: format, Target: "test"}), nil)
+	loaded := n1.snapshot("")
+	cursor := loaded[len(loaded)-1].Cursor
 	why := model.Reason{Code: "because", Text: "prøve"}
 	settle := contract.SettleRequest{Reason: why}
 	value := contract.DecisionRequest{Value: []byte(`{"score":2}`), Reason: &why}
@@ -53,10 +55,14 @@ func newWorld(t testing.TB, change ...func(*Options)) *world {
 		"POST /v1/leases":                  {"/v1/leases", contract.LeaseRequest{Device: n1.id, Wall: model.MillisOf(noon)}},
 		"POST /v1/sync/push":               {pathPush, contract.PushRequest{Diary: &contract.Diary{Outbox: 1}, Entries: []string{}}},
 		"GET /v1/sync/pull":                {"/v1/sync/pull?limit=10", nil},
+		"GET /v1/sync/snapshot":            {"/v1/sync/snapshot?person=" + person.String(), nil},
+		"POST /v1/sync/digest":             {pathDigest, contract.DigestRequest{Cursor: cursor, Persons: []contract.PersonDigest{{Person: person, Digest: "x"}}}},
+		"GET /v1/sync/events":              {"/v1/sync/events", nil},
 		"GET /v1/persons":                  {"/v1/persons?limit=2", nil},
 		"GET /v1/persons/{id}":             {p + "?as_of=1", nil},
 		"GET /v1/persons/{id}/history":     {p + "/history?limit=1&unit=score/vision", nil},
 		"POST /v1/assignments":             {"/v1/assignments", contract.AssignRequest{Actor: "n3", Persons: []model.PersonID{person}}},
+		"POST /v1/visits":                  {"/v1/visits", contract.VisitsRequest{Actor: "n3", Date: "2026-11-21", Persons: []model.PersonID{person}}},
 		"GET /v1/reviews":                  {"/v1/reviews?state=open&limit=1", nil},
 		"GET /v1/reviews/{id}":             {"/v1/reviews/" + review, nil},
 		"POST /v1/reviews/{id}/decision":   {"/v1/reviews/" + review + "/decision", value},
@@ -250,7 +256,7 @@ func TestForeignTenant(t *testing.T) {
 			req.Header.Set("If-Match", `"old"`)
 		}
 		res, body := w.do(req)
-		named := strings.Contains(r.path, "{id}") || strings.Contains(ex.path, "person=") || r.path == "/v1/assignments"
+		named := strings.Contains(r.path, "{id}") || strings.Contains(ex.path, "person=") || r.path == "/v1/assignments" || r.path == "/v1/visits"
 		if named && res.StatusCode != http.StatusNotFound {
 			t.Errorf("%s %s: %d %s", r.method, ex.path, res.StatusCode, body)
 		}

@@ -30,7 +30,7 @@ var (
 	errEnded  = errors.New("client: the event stream ended")
 )
 
-// Listen tells on of events (contract.EventPull and so on) until ctx is done, the user has to
+// Listen tells on of news (contract.EventPull, contract.EventWipe) until ctx is done, the user has to
 // log in again or the device is revoked: then the error is ErrWiped or an *Error. It is for a
 // goroutine of its own, holds no lock while it waits, and on runs on it: Pull there. Where
 // the server or a proxy gives no stream, it asks for news by long polls, and tries streams
@@ -108,7 +108,8 @@ func (t *Tablet) stream(ctx context.Context, on func(string)) (heard bool, after
 		}
 		heard = true
 		quiet.Reset(silence)
-		field, value, _ := strings.Cut(strings.TrimRight(line, "\r\n"), ":")
+		line = strings.TrimRight(line, "\r\n")
+		field, value, _ := strings.Cut(line, ":")
 		value = strings.TrimPrefix(value, " ")
 		switch {
 		case field == "event":
@@ -117,7 +118,7 @@ func (t *Tablet) stream(ctx context.Context, on func(string)) (heard bool, after
 			if ms, err := strconv.ParseInt(value, 10, 32); err == nil {
 				after = time.Duration(ms) * time.Millisecond
 			}
-		case field == "" && value == "" && name != "": // an empty line ends the event
+		case line == "" && name != "": // an empty line ends the event
 			if name == contract.EventWipe {
 				return true, 0, ErrWiped
 			}
