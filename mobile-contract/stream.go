@@ -1,6 +1,12 @@
 package contract
 
-import "flette/model"
+import (
+	"fmt"
+
+	"github.com/go-json-experiment/json"
+
+	"flette/model"
+)
 
 // Types of snapshot lines beside those of pull items.
 const (
@@ -79,4 +85,28 @@ type VisitsRequest struct {
 type VisitsResponse struct {
 	Version int64 `json:"version"` // caseload version after the plan
 	Visits  int   `json:"visits"`
+}
+
+// DigestVector is what a tablet holds of a person, and its digest.
+type DigestVector struct {
+	Name   string       `json:"name"`
+	Units  []DigestUnit `json:"units"` // in no order
+	Text   string       `json:"text"`  // what is hashed
+	Digest string       `json:"digest"`
+}
+
+// DigestUnit is a unit as far as a digest knows it.
+type DigestUnit struct {
+	Unit  model.Unit      `json:"unit"`
+	Class model.Class     `json:"class"`
+	Heads []model.EntryID `json:"heads"` // the shown one first
+}
+
+// DigestVectors returns examples of digests (digests.json).
+func DigestVectors() ([]DigestVector, error) {
+	var all []DigestVector
+	if err := json.Unmarshal(mustRead("digests.json"), &all, json.RejectUnknownMembers(true)); err != nil {
+		return nil, fmt.Errorf("contract: digests.json: %w", err)
+	}
+	return all, nil
 }

@@ -20,7 +20,8 @@ type RepairReport struct {
 	Purged  []model.PersonID // were not in the caseload
 }
 
-const maxDigests = 1000
+// maxDigests is what one request takes; tests lower it.
+var maxDigests = 1000
 
 // Repair compares the view with the server's, person by person, and puts right what differs:
 // a person who is wrong or missing is loaded anew, one who is not in the caseload is purged
