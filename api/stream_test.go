@@ -99,11 +99,11 @@ func TestSnapshotStream(t *testing.T) {
 	}
 
 	for query, code := range map[string]string{
-		"?person=" + p[3].String():                              "not-found",
-		"?person=x":                                             "invalid-query",
+		"?person=" + p[3].String(): "not-found",
+		"?person=x":                "invalid-query",
 		"?person=" + p[0].String() + "&after=" + lines[3].After: "invalid-query",
-		"?after=" + end.Cursor:                                  "invalid-cursor",
-		"?limit=3":                                              "invalid-query",
+		"?after=" + end.Cursor: "invalid-cursor",
+		"?limit=3":             "invalid-query",
 	} {
 		h.refused(code, d.request("GET", "/v1/sync/snapshot"+query, d.auth(), nil))
 	}

@@ -23,7 +23,7 @@ type adminOp interface {
 var adminOps = []adminOp{
 	tenantAddOp, tenantListOp, tenantContactsOp, userTokenOp,
 	personImportOp, personListOp, unitImportOp, unitListOp,
-	caseloadChangeOp, caseloadShowOp,
+	caseloadChangeOp, caseloadShowOp, caseloadPlanOp,
 	deviceInviteOp, deviceListOp, deviceRevokeOp,
 	reviewListOp, findingListOp,
 	extractRunOp, extractListOp, extractResendOp, extractPreviewOp,
