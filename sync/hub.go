@@ -74,7 +74,7 @@ func (s *Subscription) poke() {
 }
 
 // Subscribe files a subscription. A stream replaces the device's older stream. Close it.
-// Errors: ErrRevoked, store.ErrNotFound for an unknown device.
+// Errors, for a stream: ErrRevoked, store.ErrNotFound for an unknown device.
 func (e *Engine) Subscribe(ctx context.Context, tenant model.TenantID, device model.DeviceID, actor model.ActorID, stream bool) (*Subscription, error) {
 	ts, err := e.tenant(tenant)
 	if err != nil {
@@ -82,19 +82,24 @@ func (e *Engine) Subscribe(ctx context.Context, tenant model.TenantID, device mo
 	}
 	s := &Subscription{e: e, tenant: tenant, hub: &ts.hub, device: device, stream: stream, wake: make(chan struct{}, 1)}
 	ts.hub.join(s, actor)
-	// A revocation before this look is seen here, one after it finds the subscription.
-	d, err := e.Device(ctx, tenant, device)
-	if err == nil && d.State != DeviceActive {
-		err = ErrRevoked
-	}
-	if err == nil {
-		err = s.Fresh(ctx)
+	if err = s.Fresh(ctx); err == nil && stream {
+		err = s.trusted(ctx)
 	}
 	if err != nil {
 		s.Close()
 		return nil, err
 	}
 	return s, nil
+}
+
+// trusted looks whether the device was revoked before it was filed; a revocation since then
+// finds the subscription. Who is to pull need not ask: the pull does.
+func (s *Subscription) trusted(ctx context.Context) error {
+	d, err := s.e.Device(ctx, s.tenant, s.device)
+	if err == nil && d.State != DeviceActive {
+		err = ErrRevoked
+	}
+	return err
 }
 
 func (h *hub) join(s *Subscription, actor model.ActorID) {

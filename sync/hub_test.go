@@ -3,7 +3,10 @@ package sync_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime"
 	gosync "sync"
+	"sync/atomic"
 	"testing"
 
 	"flette/model"
@@ -196,5 +199,131 @@ func TestPollsMissNothing(t *testing.T) {
 		}
 		<-ctx.Done() // hangs when the news was missed
 		wg.Wait()
+	}
+}
+
+// counted counts the views that an engine opens.
+type counted struct {
+	store.Store
+	views atomic.Int64
+}
+
+func (c *counted) View(ctx context.Context, tenant model.TenantID, fn func(store.View) error) error {
+	c.views.Add(1)
+	return c.Store.View(ctx, tenant, fn)
+}
+
+// A push about one person costs the others nothing: of a thousand who wait, those who have
+// the person look, and nobody else.
+func TestAPushWakesOnlyThoseConcerned(t *testing.T) {
+	const waiting = 1000
+	w := newWorld(t, 2)
+	anne := w.nurse("anne")
+	c := &counted{Store: w.st}
+	o := w.options
+	o.Store, o.Rand = c, w.rand
+	o.Keys = func(model.TenantID) (sync.Keys, error) { return w.keys, nil }
+	o.Now = func() model.Millis { return w.now }
+	e, err := sync.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.e = e
+	tb := w.tablet("idle-0", model.RoleNurse)
+	idle := make([]string, waiting)
+	for i := range waiting {
+		actor := model.ActorID(fmt.Sprint("idle-", i))
+		p := w.persons[0]
+		if i == 0 {
+			p = w.persons[1]
+		}
+		w.assign(actor, p)
+		page, err := e.Pull(t.Context(), sync.PullRequest{Tenant: w.tenant, Device: tb.id, Actor: actor})
+		if err != nil {
+			t.Fatal(err)
+		}
+		idle[i] = page.Cursor
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg gosync.WaitGroup
+	woke := make(chan int, waiting)
+	c.views.Store(0)
+	for i := range waiting {
+		wg.Go(func() {
+			page, err := e.PullWait(ctx, sync.PullRequest{Tenant: w.tenant, Device: tb.id, Actor: model.ActorID(fmt.Sprint("idle-", i)), Cursor: idle[i]})
+			if err != nil {
+				t.Error(err)
+			}
+			if len(page.Items) > 0 {
+				woke <- i
+			}
+		})
+	}
+	// Each of them looks at its caseload and its page before it waits.
+	for c.views.Load() < 2*waiting {
+		runtime.Gosched()
+	}
+	anne.push(anne.score(w.persons[1], memory, 3))
+	if got := <-woke; got != 0 {
+		t.Errorf("waiter %d woke", got)
+	}
+	if n := c.views.Load() - 2*waiting; n > 10 {
+		t.Errorf("a push about one person opened %d views", n)
+	}
+	cancel()
+	wg.Wait()
+}
+
+// What a push costs when ten thousand tablets listen, each to a caseload of thirty, thirty of
+// them to the person of the push.
+func BenchmarkPushWithSubscribers(b *testing.B) {
+	for _, n := range []int{0, 10_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			w := newWorld(b, 1000)
+			w.tampered = true // the benchmark is not about verify
+			anne := w.nurse("anne")
+			tb := w.tablet("x", model.RoleNurse)
+			var before, after runtime.MemStats
+			runtime.GC()
+			runtime.ReadMemStats(&before)
+			subs := make([]*sync.Subscription, n)
+			for i := range subs {
+				actor := model.ActorID(fmt.Sprint("n-", i))
+				first := 0 // thirty have the person of the push
+				if i >= 30 {
+					first = 30 + i*30%930
+				}
+				if _, err := w.e.Assign(b.Context(), w.tenant, sync.Assign{Actor: actor, Persons: w.persons[first : first+30], By: "test"}); err != nil {
+					b.Fatal(err)
+				}
+				var err error
+				if subs[i], err = w.e.Subscribe(b.Context(), w.tenant, tb.id, actor, false); err != nil {
+					b.Fatal(err)
+				}
+			}
+			runtime.GC()
+			runtime.ReadMemStats(&after)
+			last := []model.EntryID(nil)
+			woken := 0
+			for b.Loop() {
+				e := anne.score(w.persons[5], memory, 2, last...)
+				last = []model.EntryID{e.id}
+				anne.push(e)
+				for _, s := range subs {
+					select {
+					case <-s.Wake():
+						woken++
+					default:
+					}
+				}
+			}
+			b.ReportMetric(float64(woken)/float64(b.N), "woken/op")
+			if n > 0 {
+				b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/float64(n), "B/subscriber")
+			}
+			for _, s := range subs {
+				s.Close()
+			}
+		})
 	}
 }
