@@ -112,7 +112,7 @@ func (l *lines) part(p *sync.SnapshotPart) error {
 		if err != nil {
 			return err
 		}
-		if err := l.line(item); err != nil {
+		if err := l.line(&item); err != nil {
 			return err
 		}
 	}
@@ -127,12 +127,13 @@ func (l *lines) part(p *sync.SnapshotPart) error {
 	return nil
 }
 
+var newline = []byte("\n")
+
 func (l *lines) line(v any) error {
-	body, err := json.Marshal(v, json.Deterministic(true))
-	if err != nil {
+	if err := json.MarshalWrite(l.enc, v, json.Deterministic(true)); err != nil {
 		return err
 	}
-	_, err = l.enc.Write(append(body, '\n'))
+	_, err := l.enc.Write(newline)
 	return err
 }
 
