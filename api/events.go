@@ -27,7 +27,8 @@ const (
 
 // events pokes a tablet when a pull may bring something. Nothing of what happened is in it.
 func events(c *call) (answer, error) {
-	leave, f := c.s.streams.enter()
+	// Not its context: the hub tells the older stream, which says bye.
+	_, leave, f := c.s.streams.enter(c.who.lease.Device)
 	if f != nil {
 		return answer{}, f
 	}

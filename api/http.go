@@ -248,6 +248,7 @@ func (s *Server) send(rc *fasthttp.RequestCtx, ex *exchange, a answer) {
 	if a.stream != nil {
 		a.stream.conn = rc.Conn()
 		s.head(rc, ex, a.status, a.mime, "no-store", a.coding)
+		rc.Response.Header.Set("X-Accel-Buffering", "no") // nginx hands each piece on
 		rc.SetConnectionClose()
 		rc.SetBodyStream(a.stream, -1)
 		return

@@ -149,8 +149,8 @@ type Server struct {
 	actors   *buckets
 	remotes  *buckets
 	pushes   *gate
-	loads    places     // snapshots
-	streams  places     // event streams
+	loads    *places    // snapshots
+	streams  *places    // event streams
 	tenants  gosync.Map // model.TenantID -> struct{}: those known to exist
 	labels   map[string]string
 

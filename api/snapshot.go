@@ -33,7 +33,7 @@ func snapshot(c *call) (answer, error) {
 			return answer{}, fail("invalid-query", "One person is not sent in parts: leave `after` out.")
 		}
 	}
-	leave, f := c.s.loads.enter()
+	over, leave, f := c.s.loads.enter(c.who.lease.Device)
 	if f != nil {
 		return answer{}, f
 	}
@@ -49,7 +49,10 @@ func snapshot(c *call) (answer, error) {
 	coding := ""
 	l.enc, coding = limitio.NewEncoder(c.acceptEncoding, &l.out)
 	return answer{status: http.StatusOK, mime: ndjsonMIME, coding: coding, stream: &stream{
-		s: c.s, ex: c.ex, next: l.next, close: func() { l.drop(); leave() },
+		s: c.s, ex: c.ex, over: over, next: l.next, close: func() {
+			_ = l.drop() // what it still writes goes nowhere
+			leave()
+		},
 	}}, nil
 }
 

@@ -10,6 +10,8 @@ import (
 	"runtime/debug"
 	gosync "sync"
 	"time"
+
+	"flette/model"
 )
 
 // stream is an answer that is made while it is sent. The connection's own goroutine asks for
@@ -23,6 +25,7 @@ type stream struct {
 	ex   *exchange
 	conn net.Conn // nil in tests
 
+	over  context.Context        // nil, or cuts the answer off when it ends
 	next  func() ([]byte, error) // io.EOF at the end; another error cuts the answer off
 	close func()                 // called once, whatever the end
 
@@ -30,6 +33,7 @@ type stream struct {
 	bytes  int64
 	err    error
 	timer  *time.Timer
+	stop   func() bool // of the watch over `over`
 	closed gosync.Once
 }
 
@@ -60,13 +64,21 @@ func (b *stream) arm() {
 	case b.conn == nil:
 	case b.timer == nil:
 		_ = b.conn.SetWriteDeadline(time.Time{}) // the one for the whole answer; when it fails, so will the write
-		b.timer = time.AfterFunc(b.s.o.Limits.Write, func() { _ = b.conn.SetWriteDeadline(longAgo) })
+		hangUp := func() { _ = b.conn.SetWriteDeadline(longAgo) }
+		b.timer = time.AfterFunc(b.s.o.Limits.Write, hangUp)
+		if b.over != nil {
+			b.stop = context.AfterFunc(b.over, hangUp)
+		}
 	default:
 		b.timer.Reset(b.s.o.Limits.Write)
 	}
 }
 
-var errPanic = errors.New("api: panic while streaming")
+// Why a stream is cut off.
+var (
+	errReplaced = errors.New("api: the device has opened a newer stream")
+	errPanic    = errors.New("api: panic while streaming")
+)
 
 func (b *stream) piece() (out []byte, err error) {
 	defer func() {
@@ -80,6 +92,9 @@ func (b *stream) piece() (out []byte, err error) {
 		}
 	}()
 	for len(out) == 0 && err == nil {
+		if b.over != nil && b.over.Err() != nil {
+			return nil, errReplaced
+		}
 		out, err = b.next()
 	}
 	return out, err
@@ -88,6 +103,9 @@ func (b *stream) piece() (out []byte, err error) {
 // Close is called by the framework when the answer is over, whole or not.
 func (b *stream) Close() error {
 	b.closed.Do(func() {
+		if b.stop != nil {
+			b.stop() // giving the place back ends the context too, and the last bytes are still to be sent
+		}
 		b.close()
 		end := "whole"
 		switch {
@@ -107,19 +125,39 @@ func (s *Server) work() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(s.base, s.o.Limits.Request)
 }
 
-// places are slots for streams that are open at a time.
+// places are streams that are open at a time, one a device: a tablet that comes back over
+// another network takes over its own place, and the stream that had it is over.
 type places struct {
-	slots chan struct{}
+	mu   gosync.Mutex
+	max  int
+	held map[model.DeviceID]*place
 }
 
-func newPlaces(n int) places { return places{make(chan struct{}, n)} }
+type place struct{ end context.CancelFunc }
 
-// enter takes a place and returns what gives it back, or fails with overloaded.
-func (p places) enter() (leave func(), f *failure) {
-	select {
-	case p.slots <- struct{}{}:
-		return gosync.OnceFunc(func() { <-p.slots }), nil
-	default:
-		return nil, fail("overloaded", "")
+func newPlaces(n int) *places { return &places{max: n, held: map[model.DeviceID]*place{}} }
+
+// enter takes a place and returns what gives it back, or fails with overloaded. The context
+// ends when the device takes another one.
+func (p *places) enter(d model.DeviceID) (ctx context.Context, leave func(), f *failure) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	old := p.held[d]
+	if old == nil && len(p.held) >= p.max {
+		return nil, nil, fail("overloaded", "")
 	}
+	if old != nil {
+		old.end()
+	}
+	ctx, end := context.WithCancel(context.Background())
+	own := &place{end}
+	p.held[d] = own
+	return ctx, func() {
+		end()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.held[d] == own {
+			delete(p.held, d)
+		}
+	}, nil
 }

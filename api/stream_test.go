@@ -111,7 +111,7 @@ func TestSnapshotStream(t *testing.T) {
 	must(t, err)
 	h.refused("device-revoked", d.request("GET", "/v1/sync/snapshot", d.auth(), nil))
 	h.refused("device-revoked", d.request("GET", "/v1/sync/events", d.auth(), nil))
-	if n := len(h.srv.loads.slots) + len(h.srv.streams.slots); n != 0 {
+	if n := len(h.srv.loads.held) + len(h.srv.streams.held); n != 0 {
 		t.Errorf("%d places are not given back", n)
 	}
 }
@@ -146,14 +146,64 @@ func TestPlacesForStreams(t *testing.T) {
 	if res.StatusCode != http.StatusServiceUnavailable || res.Header.Get("Retry-After") == "" {
 		t.Errorf("status %d", res.StatusCode)
 	}
-	leave, f := h.srv.loads.enter()
+	over, leave, f := h.srv.loads.enter(d.id)
 	if f != nil {
 		t.Fatal(f)
 	}
-	h.refused("overloaded", d.request("GET", "/v1/sync/snapshot", d.auth(), nil))
+	h.refused("overloaded", other.request("GET", "/v1/sync/snapshot", other.auth(), nil))
+	// The device itself takes its place over.
+	d.snapshot("")
+	if over.Err() == nil {
+		t.Error("the older stream goes on")
+	}
+	leave()
+	_, leave, f = h.srv.loads.enter(d.id)
+	if f != nil {
+		t.Fatal(f)
+	}
 	leave()
 	leave() // once is enough
-	d.snapshot("")
+	other.snapshot("")
+}
+
+// A stream whose place was taken is cut off, also while nobody reads it.
+func TestStreamOfATakenPlace(t *testing.T) {
+	h := newHouse(t)
+	synctest.Test(t, func(t *testing.T) {
+		s := quiet(t, h)
+		defer s.endBase()
+		for _, reading := range []bool{true, false} {
+			server, client := net.Pipe()
+			over, leave, _ := s.loads.enter(model.DeviceID{1})
+			b := &stream{
+				s: s, ex: &exchange{start: s.o.Now()}, conn: server, over: over, close: leave,
+				next: func() ([]byte, error) {
+					time.Sleep(time.Millisecond)
+					return []byte("0123456789"), nil
+				},
+			}
+			done := make(chan error)
+			go func() {
+				_, err := io.Copy(struct{ io.Writer }{server}, struct{ io.Reader }{b})
+				must(t, b.Close())
+				must(t, server.Close())
+				done <- err
+			}()
+			if reading {
+				go func() { _, _ = io.Copy(io.Discard, client) }()
+			}
+			time.Sleep(time.Second + time.Microsecond)
+			began := time.Now()
+			_, next, _ := s.loads.enter(model.DeviceID{1})
+			if err := <-done; !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, errReplaced) || time.Since(began) > time.Millisecond {
+				t.Errorf("ended with %v after %v", err, time.Since(began))
+			}
+			if len(s.loads.held) != 1 {
+				t.Error("the newer one lost its place")
+			}
+			next()
+		}
+	})
 }
 
 // open is an event stream that a test reads.
@@ -410,4 +460,30 @@ func TestDigestRoute(t *testing.T) {
 	_, err := h.engine.Revoke(background, testvik, d.id, "lost")
 	must(t, err)
 	h.refused("device-revoked", d.request("POST", pathDigest, d.auth(), map[string]any{"cursor": cursor, "persons": []any{}}))
+}
+
+// Giving the place back does not cut off what the framework still has to send.
+func TestStreamEndsWhole(t *testing.T) {
+	h := newHouse(t)
+	synctest.Test(t, func(t *testing.T) {
+		s := quiet(t, h)
+		defer s.endBase()
+		server, client := net.Pipe()
+		over, leave, _ := s.loads.enter(model.DeviceID{1})
+		b := &stream{
+			s: s, ex: &exchange{start: s.o.Now()}, conn: server, over: over, close: leave,
+			next: func() ([]byte, error) { return []byte("last"), io.EOF },
+		}
+		if got, err := io.ReadAll(b); err != nil || string(got) != "last" {
+			t.Fatalf("%q, %v", got, err)
+		}
+		must(t, b.Close())
+		synctest.Wait()
+		go func() { _, _ = io.Copy(io.Discard, client) }()
+		if _, err := server.Write([]byte("\r\n")); err != nil {
+			t.Error(err)
+		}
+		must(t, server.Close())
+		must(t, client.Close())
+	})
 }

@@ -4,7 +4,8 @@
 // The folder is named for what it does, and so is the package; the few files that also need
 // the standard library's package of that name import it as gosync.
 //
-// Start with [New], then [Engine.Push] and [Engine.Pull].
+// Start with [New], then [Engine.Push] and [Engine.Pull]; [Engine.Snapshot] is the first load,
+// [Engine.Subscribe] tells of news.
 //
 // # Invariants
 //
@@ -19,6 +20,8 @@
 //	S9  Every answer carries a checkpoint that covers all that it acknowledges.
 //	S10 A person with an unsettled entry, review or finding stays visible to somebody.
 //	S11 Signatures are verified before any lock is held.
+//	S15 A snapshot ends with the cursor of its beginning: who pulls from there has all that was committed meanwhile.
+//	S16 A commit wakes those who have one of its persons, and nobody else; who is woken and pulls misses nothing.
 //
 // # What an acknowledgement promises
 //

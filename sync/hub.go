@@ -9,7 +9,7 @@ import (
 	"flette/store"
 )
 
-// A hub wakes those whom a commit concerns, and nobody else: who waits for news is filed
+// A hub wakes those whom a commit concerns, and nobody else (S16): who waits for news is filed
 // under the persons of the actor's caseload. Poking never blocks and keeps one flag a
 // subscription, so that a slow reader costs a commit nothing. A wake-up may be spurious; it
 // says only that a pull may bring something.

@@ -34,7 +34,7 @@ func (tb *tablet) subscribe(stream bool) *sync.Subscription {
 	return s
 }
 
-// A commit wakes those who have one of its persons, and nobody else.
+// S16: a commit wakes those who have one of its persons, and nobody else.
 func TestPokesGoToThoseConcerned(t *testing.T) {
 	w := newWorld(t, 3)
 	anne, lars := w.tablet("anne", model.RoleNurse), w.tablet("lars", model.RoleNurse)
@@ -172,7 +172,7 @@ func TestSubscriptionsEnd(t *testing.T) {
 	}
 }
 
-// However a long poll, a push and a change of the caseload fall together, the poll ends with
+// S16: however a long poll, a push and a change of the caseload fall together, the poll ends with
 // the news: nothing is committed between its look and its wait.
 func TestPollsMissNothing(t *testing.T) {
 	w := newWorld(t, 1)
