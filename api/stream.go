@@ -114,8 +114,9 @@ func (b *stream) Close() error {
 		case !errors.Is(b.err, io.EOF):
 			end = reasonOf(b.err)
 		}
-		b.s.o.Log.Info("stream", "request", b.ex.id, "route", b.ex.route, "bytes", b.bytes,
-			slog.Duration("took", b.s.o.Now().Sub(b.ex.start)), "end", end)
+		b.s.o.Log.LogAttrs(context.Background(), slog.LevelInfo, "stream", slog.String("request", b.ex.id),
+			slog.String("route", b.ex.route), slog.Int64("bytes", b.bytes),
+			slog.Duration("took", b.s.o.Now().Sub(b.ex.start)), slog.String("end", end))
 	})
 	return nil
 }
