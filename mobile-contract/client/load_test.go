@@ -152,9 +152,9 @@ func TestLoadThenPull(t *testing.T) {
 	}
 	_, err := anne.Push(t.Context())
 	f.must(err)
-	f.now = f.now.Add(1e9)
+	f.clock.Add(1)
 	f.assign("lars", true, f.persons[0])
-	f.now = f.now.Add(1e9)
+	f.clock.Add(1)
 	if _, err := tab.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -174,9 +174,9 @@ func TestLoadKeepsOwnWork(t *testing.T) {
 		f.must(err)
 		own = append(own, id)
 	}
-	f.now = f.now.Add(1e9)
+	f.clock.Add(1)
 	f.assign("lars", true, f.persons[0])
-	f.now = f.now.Add(1e9)
+	f.clock.Add(1)
 	if _, err := tab.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -222,9 +222,9 @@ func TestLoadFallsBack(t *testing.T) {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	left := lars.Persons()[0].Person
-	g.now = g.now.Add(1e9)
+	g.clock.Add(1)
 	g.assign("lars", true, left)
-	g.now = g.now.Add(1e9)
+	g.clock.Add(1)
 	pull(t, lars)
 	g.must(g.right(lars, slices.DeleteFunc(slices.Clone(g.persons), func(p model.PersonID) bool { return p == left })...))
 }

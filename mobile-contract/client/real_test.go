@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,13 +32,13 @@ type real struct {
 	http    *http.Transport
 	issuer  ed25519.PrivateKey
 	persons []model.PersonID
-	now     time.Time
+	clock   atomic.Int64 // seconds since start
 }
 
 func newReal(t testing.TB, persons int) *real {
 	t.Helper()
 	f := &real{
-		t: t, now: time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC),
+		t:      t,
 		issuer: ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, 32)), http: &http.Transport{},
 	}
 	keys, err := seal.Generate(tenant)
@@ -48,7 +49,7 @@ func newReal(t testing.TB, persons int) *real {
 	source := &locked{r: random{rand.New(rand.NewPCG(1, 2))}}
 	f.e, err = engine.New(engine.Options{
 		Store: st, Keys: func(model.TenantID) (engine.Keys, error) { return keys, nil }, Rand: source,
-		Now: func() model.Millis { return model.MillisOf(f.now) },
+		Now: func() model.Millis { return model.MillisOf(f.now()) },
 	})
 	f.must(err)
 	f.must(f.e.CreateTenant(t.Context(), store.Tenant{ID: tenant, Name: "Testvik", Kommune: "9901"}))
@@ -67,7 +68,7 @@ func newReal(t testing.TB, persons int) *real {
 	f.must(err)
 	many := api.Rate{Every: time.Nanosecond, Burst: 1 << 20}
 	srv, err := api.New(api.Options{
-		Engine: f.e, Verifier: verifier, Now: func() time.Time { return f.now }, Rand: source, Limits: api.Limits{Device: many, Actor: many},
+		Engine: f.e, Verifier: verifier, Now: f.now, Rand: source, Limits: api.Limits{Device: many, Actor: many},
 		TokenKey: func(model.TenantID) (string, ed25519.PrivateKey, error) {
 			kid, key := keys.TokenKey()
 			return kid, key, nil
@@ -85,6 +86,10 @@ func newReal(t testing.TB, persons int) *real {
 		f.must(<-served)
 	})
 	return f
+}
+
+func (f *real) now() time.Time {
+	return time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC).Add(time.Duration(f.clock.Load()) * time.Second)
 }
 
 func (f *real) must(err error) {
@@ -115,7 +120,7 @@ func (f *real) tablet(actor model.ActorID, wrap func(http.RoundTripper) http.Rou
 	seed := sha256.Sum256([]byte(actor))
 	tab, err := New(Config{
 		URL: f.url, HTTP: &http.Client{Transport: network}, Key: ed25519.NewKeyFromSeed(seed[:]), Sleep: noSleep,
-		Wall: func() time.Time { return f.now }, Mono: func() time.Duration { return time.Hour + f.now.Sub(time.Unix(0, 0)) },
+		Wall: f.now, Mono: func() time.Duration { return time.Hour + f.now().Sub(time.Unix(0, 0)) },
 	})
 	f.must(err)
 	code, _, err := f.e.Invite(f.t.Context(), tenant, "tablet")
@@ -124,7 +129,7 @@ func (f *real) tablet(actor model.ActorID, wrap func(http.RoundTripper) http.Rou
 	f.must(err)
 	token, err := auth.Issue("k1", f.issuer, auth.AccessClaims{
 		Issuer: "https://own.test", Audience: "flette", Subject: actor, Tenant: tenant, Roles: model.Roles(model.RoleNurse),
-		IssuedAt: f.now, ExpiresAt: f.now.Add(time.Hour),
+		IssuedAt: f.now(), ExpiresAt: f.now().Add(time.Hour),
 	})
 	f.must(err)
 	_, err = tab.Login(f.t.Context(), token)
@@ -140,7 +145,7 @@ func (f *real) assign(actor model.ActorID, end bool, persons ...model.PersonID) 
 
 func (f *real) plan(actor model.ActorID, persons ...model.PersonID) {
 	f.t.Helper()
-	_, err := f.e.PlanVisits(f.t.Context(), tenant, engine.Plan{Actor: actor, Date: model.DateInOslo(model.MillisOf(f.now)), Persons: persons, By: "test"})
+	_, err := f.e.PlanVisits(f.t.Context(), tenant, engine.Plan{Actor: actor, Date: model.DateInOslo(model.MillisOf(f.now())), Persons: persons, By: "test"})
 	f.must(err)
 }
 
