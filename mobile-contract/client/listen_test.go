@@ -68,6 +68,7 @@ func says(parts ...any) func(*http.Request) (*http.Response, error) {
 		stop := context.AfterFunc(req.Context(), func() { out.CloseWithError(req.Context().Err()) })
 		go func() {
 			defer stop()
+			defer out.CloseWithError(io.ErrUnexpectedEOF)
 			for _, p := range parts {
 				switch p := p.(type) {
 				case string:
@@ -82,7 +83,6 @@ func says(parts ...any) func(*http.Request) (*http.Response, error) {
 					}
 				}
 			}
-			out.CloseWithError(io.ErrUnexpectedEOF)
 		}()
 		return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"text/event-stream"}}, Body: in}, nil
 	}
