@@ -42,6 +42,8 @@ func newWorld(t testing.TB, change ...func(*Options)) *world {
 	review, dead := clash.Results[0].Reviews[0].Review, first.Results[1].ID
 	token := "Bearer " + h.token(testvik, "setup", admin)
 	h.want(http.StatusCreated, h.request("POST", "/v1/extracts", token, contract.ExtractRequest{Format: format, Target: "test"}), nil)
+	loaded := n1.snapshot("")
+	cursor := loaded[len(loaded)-1].Cursor
 	why := model.Reason{Code: "because", Text: "prøve"}
 	use, _, err := h.engine.BreakGlass(background, sync.BreakGlass{
 		Tenant: testvik, Actor: "n3", Roles: nurse, Person: h.people[testvik][3], Reason: why,
@@ -91,6 +93,10 @@ func newWorld(t testing.TB, change ...func(*Options)) *world {
 		"GET /v1/devices/{id}":                {d, nil},
 		"POST /v1/devices/rotate-key":         {"/v1/devices/rotate-key", contract.RotateRequest{Key: []byte(n2.pub.String()), Proof: "a.b.c"}},
 		"POST /v1/sync/wiped":                 {"/v1/sync/wiped", contract.WipedRequest{Order: "none"}},
+		"GET /v1/sync/snapshot":               {"/v1/sync/snapshot?person=" + person.String(), nil},
+		"POST /v1/sync/digest":                {pathDigest, contract.DigestRequest{Cursor: cursor, Persons: []contract.PersonDigest{{Person: person, Digest: "x"}}}},
+		"GET /v1/sync/events":                 {"/v1/sync/events", nil},
+		"POST /v1/visits":                     {"/v1/visits", contract.VisitsRequest{Actor: "n3", Date: "2026-11-21", Persons: []model.PersonID{person}}},
 	}}
 	for i := range routes {
 		if _, ok := w.examples[routes[i].method+" "+routes[i].path]; !ok {
@@ -267,7 +273,7 @@ func TestForeignTenant(t *testing.T) {
 			req.Header.Set("If-Match", `"old"`)
 		}
 		res, body := w.do(req)
-		named := strings.Contains(r.path, "{id}") || strings.Contains(ex.path, "person=") || r.path == "/v1/assignments"
+		named := strings.Contains(r.path, "{id}") || strings.Contains(ex.path, "person=") || r.path == "/v1/assignments" || r.path == "/v1/visits"
 		if named && res.StatusCode != http.StatusNotFound {
 			t.Errorf("%s %s: %d %s", r.method, ex.path, res.StatusCode, body)
 		}

@@ -30,6 +30,7 @@ type call struct {
 	authorization, proof         []string
 	ifMatch, ifNoneMatch         []string
 	contentType, contentEncoding string
+	acceptEncoding               string
 	rawBody                      []byte
 	remote                       netip.Addr
 

@@ -88,6 +88,7 @@ func TestRequiredMembers(t *testing.T) {
 		contract.SettleRequest{}, contract.InviteRequest{}, contract.RevokeRequest{}, contract.AssignRequest{},
 		contract.BlockRequest{}, contract.BreakGlassRequest{}, contract.FindingSettleRequest{},
 		contract.ExtractRequest{}, contract.ExtractResend{}, model.Reason{}, contract.RotateRequest{}, contract.WipedRequest{},
+		contract.DigestRequest{}, contract.PersonDigest{}, contract.VisitsRequest{},
 	} {
 		rt := reflect.TypeOf(v)
 		s, want := shapeOf(rt), schemas[rt.Name()]

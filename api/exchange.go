@@ -148,14 +148,17 @@ func (s *Server) pullItem(tenant model.TenantID, it *sync.PullItem) (contract.Pu
 	case it.Removed:
 		out.Type = contract.ItemScopeRemove
 	case it.Added != nil:
-		card, err := s.personCard(tenant, it.Added)
+		card, err := s.visitCard(tenant, it.Added, it)
 		if err != nil {
 			return out, err
 		}
-		if it.Until != 0 {
-			card.Until = &it.Until
-		}
 		out.Type, out.Card = contract.ItemScopeAdd, &card
+	case it.Card != nil:
+		card, err := s.visitCard(tenant, it.Card, it)
+		if err != nil {
+			return out, err
+		}
+		out.Type, out.Card = contract.ItemCard, &card
 	case it.Decision != nil:
 		out.Type, out.Decision = contract.ItemDecision, decisionNews(it)
 	case it.Settled != nil:
@@ -173,6 +176,16 @@ func (s *Server) pullItem(tenant model.TenantID, it *sync.PullItem) (contract.Pu
 		out.Type, out.Unit = contract.ItemUnit, &view
 	}
 	return out, nil
+}
+
+// visitCard is the card of somebody in a caseload, who may be visited today.
+func (s *Server) visitCard(tenant model.TenantID, p *store.Person, it *sync.PullItem) (contract.PersonCard, error) {
+	card, err := s.personCard(tenant, p)
+	if it.Until != 0 {
+		card.Until = &it.Until
+	}
+	card.Visit = it.Visit
+	return card, err
 }
 
 func decisionNews(it *sync.PullItem) *contract.DecisionNews {

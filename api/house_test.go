@@ -372,7 +372,13 @@ func (h *house) do(req *http.Request) (*http.Response, []byte) {
 	h.t.Helper()
 	res, err := h.http.Do(req)
 	must(h.t, err)
-	body, err := io.ReadAll(res.Body)
+	var body []byte
+	if res.Header.Get("Content-Type") == eventMIME {
+		body = make([]byte, len(event(contract.EventPull))) // it has no end
+		_, err = io.ReadFull(res.Body, body)
+	} else {
+		body, err = io.ReadAll(res.Body)
+	}
 	must(h.t, err)
 	must(h.t, res.Body.Close())
 	for name, want := range map[string]string{"X-Content-Type-Options": "nosniff", "Server": "", "Vary": "Accept-Encoding"} {

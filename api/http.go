@@ -28,6 +28,7 @@ const (
 	readBuffer   = 32 << 10 // a DPoP proof, an access token and a long cursor fit
 	smallBody    = 64 << 10 // most routes
 	decisionBody = 512 << 10
+	digestBody   = 256 << 10
 	problemMIME  = "application/problem+json"
 	jsonMIME     = "application/json"
 )
@@ -96,6 +97,8 @@ func (s *Server) wireLimit(h *fasthttp.RequestHeader) int {
 		return smallBody
 	case path == pathPush:
 		return s.o.Limits.Wire
+	case path == pathDigest:
+		return digestBody
 	case strings.HasSuffix(path, "/decision"):
 		return decisionBody
 	}
@@ -209,7 +212,8 @@ func (s *Server) handle(r *route, f *fiber.Ctx) {
 		authorization: copies(h.PeekAll(fiber.HeaderAuthorization)), proof: copies(h.PeekAll("DPoP")),
 		ifMatch: copies(h.PeekAll(fiber.HeaderIfMatch)), ifNoneMatch: copies(h.PeekAll(fiber.HeaderIfNoneMatch)),
 		contentType: string(h.ContentType()), contentEncoding: string(h.Peek(fiber.HeaderContentEncoding)),
-		rawBody: rc.Request.Body(), // used up before this function returns
+		acceptEncoding: string(h.Peek(fiber.HeaderAcceptEncoding)),
+		rawBody:        rc.Request.Body(), // used up before this function returns
 	}
 	if addr, err := netip.ParseAddrPort(rc.RemoteAddr().String()); err == nil {
 		c.remote = addr.Addr()
@@ -233,17 +237,27 @@ func copies(values [][]byte) []string {
 	return out
 }
 
-// answer is a success: JSON of value, or raw bytes of a media type.
+// answer is a success: JSON of value, raw bytes of a media type, or a stream of one.
 type answer struct {
 	status int
 	value  any
 	raw    []byte
 	mime   string
 	etag   string
-	cache  bool // public and the same for everybody: may be kept, if revalidated
+	stream *stream
+	coding string // of the stream
+	cache  bool   // public and the same for everybody: may be kept, if revalidated
 }
 
 func (s *Server) send(rc *fasthttp.RequestCtx, ex *exchange, a answer) {
+	if a.stream != nil {
+		a.stream.conn = rc.Conn()
+		s.head(rc, ex, a.status, a.mime, "no-store", a.coding)
+		rc.Response.Header.Set("X-Accel-Buffering", "no") // nginx hands each piece on
+		rc.SetConnectionClose()
+		rc.SetBodyStream(a.stream, -1)
+		return
+	}
 	body, mime := a.raw, a.mime
 	if a.value != nil {
 		var err error
@@ -320,6 +334,11 @@ func (s *Server) retryAfter(f *failure) int {
 
 func (s *Server) write(rc *fasthttp.RequestCtx, ex *exchange, status int, mime, cache string, body []byte) {
 	encoded, encoding := limitio.Encode(string(rc.Request.Header.Peek(fiber.HeaderAcceptEncoding)), body)
+	s.head(rc, ex, status, mime, cache, encoding)
+	rc.SetBody(encoded)
+}
+
+func (s *Server) head(rc *fasthttp.RequestCtx, ex *exchange, status int, mime, cache, encoding string) {
 	h := &rc.Response.Header
 	h.Set("X-Request-Id", ex.id)
 	h.Set(fiber.HeaderCacheControl, cache)
@@ -332,5 +351,4 @@ func (s *Server) write(rc *fasthttp.RequestCtx, ex *exchange, status int, mime, 
 		h.SetContentType(mime)
 	}
 	rc.SetStatusCode(status)
-	rc.SetBody(encoded)
 }

@@ -92,6 +92,7 @@ var errorCodes = []struct {
 	{sync.ErrInvite, "invite-invalid", ""},
 	{sync.ErrDeviceExists, "device-exists", ""},
 	{sync.ErrUnknownDevice, "unknown-device", ""},
+	{sync.ErrNotInCaseload, "not-found", ""},
 	{sync.ErrNoReview, "already-settled", ""},
 	{sync.ErrSettled, "already-settled", ""},
 	{sync.ErrNotReleasable, "not-releasable", ""},

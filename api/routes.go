@@ -30,7 +30,8 @@ const (
 	get  = http.MethodGet
 	post = http.MethodPost
 
-	pathPush = "/v1/sync/push"
+	pathPush   = "/v1/sync/push"
+	pathDigest = "/v1/sync/digest"
 )
 
 var paged = []string{"cursor", "limit"}
@@ -50,6 +51,10 @@ var routes = []route{
 	{post, "/v1/sync/wiped", byLease, everyRole, true, nil, smallBody, wiped},
 	{get, "/v1/sync/pull", byLease, everyRole, false, []string{"cursor", "limit", "wait"}, 0, pull},
 
+	{get, "/v1/sync/snapshot", byLease, everyRole, false, []string{"after", "person"}, 0, snapshot},
+	{post, pathDigest, byLease, everyRole, false, nil, digestBody, digest},
+	{get, "/v1/sync/events", byLease, everyRole, false, nil, 0, events},
+
 	{get, "/v1/persons", byTokenOr, nurse | supervisor | admin, false, []string{"unassigned", "cursor", "limit"}, 0, listPersons},
 	{get, "/v1/persons/{id}", byTokenOr, nurse | supervisor | admin, false, []string{"as_of", "after"}, 0, getPerson},
 	{get, "/v1/persons/{id}/history", byTokenOr, nurse | supervisor | admin, false, []string{"cursor", "limit", "unit"}, 0, getHistory},
@@ -59,6 +64,7 @@ var routes = []route{
 	{post, "/v1/break-glass", byTokenOr, nurse | supervisor, false, nil, smallBody, breakGlass},
 	{get, "/v1/break-glass", byToken, supervisor, false, []string{"state", "cursor", "limit"}, 0, listBreakGlass},
 	{post, "/v1/break-glass/{id}/follow-up", byToken, supervisor, false, nil, smallBody, followUp},
+	{post, "/v1/visits", byToken, supervisor | admin, false, nil, smallBody, planVisits},
 
 	{get, "/v1/reviews", byToken, supervisor, false, []string{"state", "cursor", "limit"}, 0, listReviews},
 	{get, "/v1/reviews/{id}", byToken, supervisor, false, nil, 0, getReview},

@@ -105,6 +105,9 @@ type Limits struct {
 	Request time.Duration // of work on one request; 30 s
 	Wait    time.Duration // longest long poll; 25 s
 	AtWork  int           // bytes of pushes, as sent, at work at a time; 512 KiB
+	Load    time.Duration // to take a snapshot; a longer one goes on after its last mark; 15 min
+	Loads   int           // snapshots being sent at a time; 32
+	Streams int           // event streams open at a time; half of Conns
 	Conns   int           // open connections, more wait to be accepted; 4096
 	Device  Rate          // sync calls of a device; 20 a second, 200 at once
 	Actor   Rate          // calls of a user; 20 a second, 100 at once
@@ -121,7 +124,10 @@ func (l *Limits) setDefaults(engine sync.PushLimits) {
 	setDefault(&l.Request, 30*time.Second)
 	setDefault(&l.Wait, 25*time.Second)
 	setDefault(&l.AtWork, 512<<10)
+	setDefault(&l.Load, 15*time.Minute)
+	setDefault(&l.Loads, 32)
 	setDefault(&l.Conns, 4096)
+	setDefault(&l.Streams, (l.Conns+1)/2)
 	setDefault(&l.Device, Rate{50 * time.Millisecond, 200})
 	setDefault(&l.Actor, Rate{50 * time.Millisecond, 100})
 	setDefault(&l.Enrol, Rate{6 * time.Second, 20})
@@ -147,13 +153,15 @@ type Server struct {
 	glasses  *buckets
 	missed   atomic.Int64 // tries to break the glass for whom nobody knows
 	pushes   *gate
+	loads    *places    // snapshots
+	streams  *places    // event streams
 	tenants  gosync.Map // model.TenantID -> struct{}: those known to exist
 	labels   map[string]string
 
 	catalogue document
 	openapi   document
 
-	// polls ends long polls when a shutdown begins; base ends everything when it is over.
+	// polls ends long polls and event streams when a shutdown begins; base ends everything when it is over.
 	polls, base       context.Context
 	endPolls, endBase context.CancelFunc
 	stopping          atomic.Bool
@@ -199,6 +207,7 @@ func New(o Options) (*Server, error) {
 		devices: newBuckets(o.Limits.Device), actors: newBuckets(o.Limits.Actor), remotes: newBuckets(o.Limits.Enrol),
 		glasses: newBuckets(o.Limits.Glass),
 		pushes:  newGate(o.Limits.AtWork),
+		loads:   newPlaces(o.Limits.Loads), streams: newPlaces(o.Limits.Streams),
 	}
 	proofs, err := auth.NewProofVerifier(auth.ProofConfig{NonceKey: o.NonceKey})
 	if err != nil {
@@ -241,7 +250,7 @@ func (s *Server) Serve(ln net.Listener) error {
 	return err
 }
 
-// Shutdown stops accepting, ends long polls with what they have, and waits for the other
+// Shutdown stops accepting, ends long polls with what they have and event streams with bye, and waits for the other
 // requests until ctx is done; those that are left are then cancelled.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.stopping.Store(true)

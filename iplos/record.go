@@ -3,7 +3,6 @@ package iplos
 import (
 	"errors"
 	"time"
-	_ "time/tzdata" // the binary must know Oslo on a machine without zone files
 
 	"flette/model"
 	"flette/model/catalogue"
@@ -153,19 +152,9 @@ func (r *Record) unitsIn(rule *Rule, s scope) []*model.UnitState {
 	return out
 }
 
-// oslo is the zone of every date in the register.
-var oslo = func() *time.Location {
-	l, err := time.LoadLocation("Europe/Oslo")
-	if err != nil {
-		// The embedded zone data makes this unreachable; UTC+1 is right for half the year.
-		return time.FixedZone("CET", 3600)
-	}
-	return l
-}()
-
 // dateOf is the day in Oslo at a point in time.
 func dateOf(at model.Millis) catalogue.Date {
-	return catalogue.Date(at.Time().In(oslo).Format(time.DateOnly))
+	return catalogue.Date(model.DateInOslo(at))
 }
 
 // after moves a date by years and days; 29 February becomes 1 March where there is none.

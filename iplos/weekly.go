@@ -14,7 +14,7 @@ import (
 
 // WeekOf is the ISO week in Oslo of a point in time, "2026-W48".
 func WeekOf(at model.Millis) string {
-	year, week := at.Time().In(oslo).ISOWeek()
+	year, week := at.Time().In(model.Oslo()).ISOWeek()
 	return fmt.Sprintf("%04d-W%02d", year, week)
 }
 

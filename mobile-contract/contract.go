@@ -11,7 +11,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-//go:embed openapi.yaml openapi.json schemas/*.json vectors/*.json
+//go:embed openapi.yaml openapi.json digests.json schemas/*.json vectors/*.json
 var files embed.FS
 
 // SchemaBase precedes the file name in the $id of every schema of a signed thing.

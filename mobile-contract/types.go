@@ -192,6 +192,7 @@ const (
 	ItemDecision    = "decision"
 	ItemQuarantine  = "quarantine"
 	ItemLate        = "late"
+	ItemCard        = "card" // the card of a person of the caseload has changed
 )
 
 // PullItem is one piece of news. Type says which members are set.
@@ -199,7 +200,7 @@ type PullItem struct {
 	Type     string         `json:"type"`
 	Position int64          `json:"position"`
 	Person   model.PersonID `json:"person"`
-	Card     *PersonCard    `json:"card,omitzero"`     // scope.add
+	Card     *PersonCard    `json:"card,omitzero"`     // scope.add, card
 	Unit     *UnitView      `json:"unit,omitzero"`     // unit
 	Decision *DecisionNews  `json:"decision,omitzero"` // decision
 	Settled  *SettledNews   `json:"settled,omitzero"`  // quarantine
@@ -215,6 +216,7 @@ type PersonCard struct {
 	Test      bool           `json:"test"`
 	Unit      string         `json:"unit,omitempty"`
 	Until     *model.Millis  `json:"until,omitzero"` // end of a time-limited assignment
+	Visit     int            `json:"visit,omitzero"` // place in the caller's visits of today, from 1
 }
 
 // UnitView is the merged state of a unit.

@@ -307,6 +307,17 @@ type FindingState struct {
 	Digest   string         `json:"digest"` // of the finding's facts as they were judged
 }
 
+// VisitPlan is one event in the sequence of Assignment: whom the actor visits on a day, in
+// order. From Seq on it replaces the day's earlier plan. Events are never changed.
+type VisitPlan struct {
+	Seq     int64            `json:"seq"`
+	Actor   model.ActorID    `json:"actor"`
+	Date    string           `json:"date"` // YYYY-MM-DD, in Norway
+	Persons []model.PersonID `json:"persons"`
+	By      string           `json:"by"`
+	At      model.Millis     `json:"at"`
+}
+
 // Review is a question to a supervisor about one unit; its id is a function of person and
 // unit, so it is the same on every engine and after every re-open.
 type Review struct {
@@ -456,6 +467,11 @@ func (FindingState) DocKind() Kind  { return "finding-state" }
 
 // DocKey is that of the finding.
 func (d FindingState) DocKey() string { return d.Person.String() + " " + d.Rule + " " + string(d.Unit) }
+
+func (VisitPlan) DocKind() Kind { return "visit-plan" }
+
+// DocKey puts the plans of an actor's day together, in order.
+func (d VisitPlan) DocKey() string { return string(d.Actor) + " " + d.Date + " " + PositionKey(d.Seq) }
 
 func (Review) DocKind() Kind            { return "review" }
 func (d Review) DocKey() string         { return d.ID }

@@ -31,6 +31,10 @@ func (c *candidate) filed() *store.LogEntry {
 // computed before anything is written (S4).
 func (b *batch) apply(c *candidate, res *Result) error {
 	l := c.filed()
+	if b.about == nil {
+		b.about = map[model.PersonID]struct{}{}
+	}
+	b.about[l.Person] = struct{}{}
 	var eff *effect
 	if c.problem == nil {
 		var err error

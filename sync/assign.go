@@ -70,17 +70,26 @@ func (e *Engine) Block(ctx context.Context, tenant model.TenantID, b Block) (ver
 // change appends events to the caseloads and wakes the tablets. pointer is what the request
 // calls the persons.
 func (e *Engine) change(ctx context.Context, tenant model.TenantID, pointer string, events func(store.Tx) ([]store.Assignment, error)) (version int64, err error) {
+	var moved []model.ActorID
 	_, err = e.st.Update(ctx, tenant, nil, func(tx store.Tx) error {
 		list, err := events(tx)
 		if err != nil {
 			return err
+		}
+		moved = moved[:0]
+		for i := range list {
+			if !slices.Contains(moved, list[i].Actor) {
+				moved = append(moved, list[i].Actor)
+			}
 		}
 		version, err = record(tx, pointer, list)
 		return err
 	})
 	if err == nil {
 		if ts, terr := e.tenant(tenant); terr == nil {
-			ts.news.tell()
+			for _, actor := range moved {
+				ts.hub.moved(actor)
+			}
 		}
 	}
 	return version, err

@@ -30,6 +30,7 @@ type cursor struct {
 	held     int64
 	heldAt   model.Millis
 	moving   bool
+	mark     bool // of a snapshot: persons up to this one, in the order of that snapshot, are sent
 	target   int64
 	targetAt model.Millis
 	person   model.PersonID // next: persons up to this one are done, or being sent
@@ -61,11 +62,14 @@ func (c *cursor) encode(keys Keys, tenant model.TenantID, device model.DeviceID,
 		b = be.AppendUint64(b, uint64(v))
 	}
 	b = append(b, c.root[:]...)
-	moving := byte(0)
+	kind := byte(0)
 	if c.moving {
-		moving = 1
+		kind = 1
 	}
-	b = append(b, moving)
+	if c.mark {
+		kind = 2
+	}
+	b = append(b, kind)
 	b = be.AppendUint64(b, uint64(c.target))
 	b = be.AppendUint64(b, uint64(c.targetAt))
 	b = append(b, c.person[:]...)
@@ -98,7 +102,7 @@ func decodeCursor(keys Keys, tenant model.TenantID, device model.DeviceID, actor
 	c.held = int64(be.Uint64(f[24:]))
 	c.heldAt = model.Millis(be.Uint64(f[32:]))
 	copy(c.root[:], f[40:])
-	c.moving = f[48] == 1
+	c.moving, c.mark = f[48] == 1, f[48] == 2
 	c.target = int64(be.Uint64(f[49:]))
 	c.targetAt = model.Millis(be.Uint64(f[57:]))
 	copy(c.person[:], f[65:81])

@@ -199,7 +199,7 @@ func (e *Engine) revoke(ctx context.Context, tenant model.TenantID, id model.Dev
 		return store.Put(tx, d)
 	})
 	if ts, terr := e.tenant(tenant); err == nil && terr == nil {
-		ts.news.tell() // a long poll of the device hears of it now
+		ts.hub.wipe(id)
 	}
 	return d, err
 }

@@ -4,7 +4,8 @@
 // The folder is named for what it does, and so is the package; the few files that also need
 // the standard library's package of that name import it as gosync.
 //
-// Start with [New], then [Engine.Push] and [Engine.Pull].
+// Start with [New], then [Engine.Push] and [Engine.Pull]; [Engine.Snapshot] is the first load,
+// [Engine.Subscribe] tells of news.
 //
 // # Invariants
 //
@@ -23,6 +24,8 @@
 //	S13 Nothing is judged for a device that the store does not know: it enrols again and hands in everything.
 //	S14 Any key that a device was ever enrolled with makes an entry authentic. What becomes of the device afterwards (revoked,
 //	    replaced, another key, an old contract version) can hold an entry back for a person, and never refuses or undoes one.
+//	S15 A snapshot ends with the cursor of its beginning: who pulls from there has all that was committed meanwhile.
+//	S16 A commit wakes those who have one of its persons, and nobody else; who is woken and pulls misses nothing.
 //
 // # What an acknowledgement promises
 //

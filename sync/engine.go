@@ -81,7 +81,7 @@ type tenantState struct {
 	verifier *journal.Verifier
 	desk     *desk
 	issued   rootCache
-	news     notifier
+	hub      hub
 	scopes   scopes
 	contacts contacts
 	owned    ownedCache

@@ -6,7 +6,6 @@ import (
 	"context"
 	"maps"
 	"slices"
-	gosync "sync"
 
 	"flette/model"
 	"flette/store"
@@ -41,6 +40,8 @@ type PullItem struct {
 	Person   model.PersonID
 	Added    *store.Person // a person who came, or whose time was changed; the units follow
 	Until    model.Millis  // Added: end of the assignment, 0 for open
+	Card     *store.Person // what the card says is new; Until and Visit as with Added
+	Visit    int           // Added: place in the day's visits from 1, 0 for none
 	Removed  bool
 	Late     *Late
 	Unit     *model.UnitState
@@ -152,6 +153,9 @@ func (p *puller) start(keys Keys) error {
 	if p.c, err = decodeCursor(keys, p.r.Tenant, p.r.Device, p.r.Actor, p.r.Cursor); err != nil {
 		return err
 	}
+	if p.c.mark {
+		return ErrCursor
+	}
 	return p.c.check(p.v)
 }
 
@@ -195,6 +199,9 @@ func (p *puller) run() error {
 	if !p.c.moving {
 		version := p.v.Tenant().CaseloadSeq
 		if p.current(version) {
+			if err := p.replanned(version, p.now); err != nil {
+				return err
+			}
 			p.c.held, p.c.heldAt = version, p.now
 		} else {
 			p.c.moving, p.c.target, p.c.targetAt = true, version, p.now
@@ -241,6 +248,10 @@ func (p *puller) current(version int64) bool {
 func (p *puller) move() (bool, error) {
 	held, heldUntil := p.caseloadAt(p.c.held, p.c.heldAt)
 	want, until := p.caseloadAt(p.c.target, p.c.targetAt)
+	visits, err := visitsAt(p.v, p.r.Actor, p.c.target, p.c.targetAt, want)
+	if err != nil {
+		return false, err
+	}
 	if p.c.person.IsZero() {
 		for _, person := range held {
 			if !slices.Contains(want, person) {
@@ -262,7 +273,7 @@ func (p *puller) move() (bool, error) {
 			if err != nil {
 				return false, err
 			}
-			p.items = append(p.items, PullItem{Position: p.c.position, Person: person, Added: &doc, Until: until[person]})
+			p.items = append(p.items, PullItem{Position: p.c.position, Person: person, Added: &doc, Until: until[person], Visit: visits[person]})
 			if err := p.waiting(person); err != nil {
 				return false, err
 			}
@@ -280,6 +291,9 @@ func (p *puller) move() (bool, error) {
 		if err != nil || filled {
 			return false, err
 		}
+	}
+	if err := p.replanned(p.c.target, p.c.targetAt); err != nil {
+		return false, err
 	}
 	p.c.held, p.c.heldAt, p.c.moving = p.c.target, p.c.targetAt, false
 	return true, nil
@@ -464,48 +478,4 @@ func (p *puller) settledBefore() string {
 		return ""
 	}
 	return store.Settlement{Device: p.r.Device, Position: p.c.position - 1}.DocKey()
-}
-
-// notifier wakes long polls after a commit. A wake-up may be spurious.
-type notifier struct {
-	mu gosync.Mutex
-	ch chan struct{}
-}
-
-func (n *notifier) wait() <-chan struct{} {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.ch == nil {
-		n.ch = make(chan struct{})
-	}
-	return n.ch
-}
-
-func (n *notifier) tell() {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.ch != nil {
-		close(n.ch)
-		n.ch = nil
-	}
-}
-
-// PullWait is Pull that waits for news until ctx is done: then the empty page is returned.
-func (e *Engine) PullWait(ctx context.Context, r PullRequest) (*PullPage, error) {
-	ts, err := e.tenant(r.Tenant)
-	if err != nil {
-		return nil, err
-	}
-	for {
-		news := ts.news.wait()
-		page, err := e.Pull(context.WithoutCancel(ctx), r)
-		if err != nil || len(page.Items) > 0 || page.More {
-			return page, err
-		}
-		select {
-		case <-ctx.Done():
-			return page, nil
-		case <-news:
-		}
-	}
 }

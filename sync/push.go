@@ -96,9 +96,10 @@ func (e *Engine) Push(ctx context.Context, r PushRequest) (*PushResult, error) {
 			persons = append(persons, f.Person)
 		}
 	}
+	var b *batch
 	commit, err := e.st.Update(ctx, r.Tenant, persons, func(tx store.Tx) error {
 		out.Results = make([]Result, len(cs))
-		b := &batch{e: e, ts: ts, tx: tx, received: received}
+		b = &batch{e: e, ts: ts, tx: tx, received: received}
 		for i := range cs {
 			c := *cs[i] // a copy: this function may run again (G6)
 			if err := b.take(&c, &out.Results[i]); err != nil {
@@ -115,7 +116,7 @@ func (e *Engine) Push(ctx context.Context, r PushRequest) (*PushResult, error) {
 	}
 	out.Checkpoint = commit.Checkpoint
 	ts.issued.add(string(commit.Checkpoint))
-	ts.news.tell()
+	ts.hub.touched(b.about, b.settled)
 	return out, nil
 }
 
@@ -172,7 +173,9 @@ type batch struct {
 	received model.Millis
 	chains   map[model.DeviceID]*store.Chain
 	touched  map[model.PersonID][]model.Unit
-	persons  map[model.PersonID]bool // known persons
+	about    map[model.PersonID]struct{} // persons of new entries, whatever became of these
+	persons  map[model.PersonID]bool     // known persons
+	settled  []model.DeviceID            // whose quarantined entries were settled
 }
 
 // take judges one candidate inside the update: duplicate, fork, scope, merge.

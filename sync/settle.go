@@ -85,6 +85,7 @@ func (b *batch) settleEffect(c *candidate, l *store.LogEntry) (*effect, error) {
 
 // settleItem marks the quarantined entry as settled by a log entry.
 func (b *batch) settleItem(item *store.QuarantineItem, by *store.LogEntry) error {
+	b.settled = append(b.settled, item.Device)
 	item.State, item.By = StateReleased, by.ID
 	if by.Act == model.ActClose {
 		item.State = StateClosed
@@ -149,6 +150,7 @@ var nobody = model.PersonID{0xf1, 0xe7, 0x7e, 0, 0, 0, 0x80, 0, 0x80}
 func (e *Engine) deskPush(ctx context.Context, tenant model.TenantID, ts *tenantState, a deskAct, check func(store.Tx) error) (*PushResult, error) {
 	now := e.o.Now()
 	out := &PushResult{}
+	var b *batch
 	commit, err := e.st.Update(ctx, tenant, []model.PersonID{a.person}, func(tx store.Tx) error {
 		if check != nil {
 			if err := check(tx); err != nil {
@@ -163,7 +165,7 @@ func (e *Engine) deskPush(ctx context.Context, tenant model.TenantID, ts *tenant
 		}
 		c.authority(ts, tenant, now)
 		e.checkValues(c)
-		b := &batch{e: e, ts: ts, tx: tx, received: now}
+		b = &batch{e: e, ts: ts, tx: tx, received: now}
 		if c.problem != nil {
 			return c.problem
 		}
@@ -179,7 +181,7 @@ func (e *Engine) deskPush(ctx context.Context, tenant model.TenantID, ts *tenant
 		return nil, deskError(err)
 	}
 	out.Checkpoint = commit.Checkpoint
-	ts.news.tell()
+	ts.hub.touched(b.about, b.settled)
 	return out, nil
 }
 

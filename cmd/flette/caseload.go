@@ -16,6 +16,7 @@ import (
 type caseloadCmd struct {
 	Assign caseloadAssignCmd `cmd:"" help:"Give a user persons."`
 	End    caseloadEndCmd    `cmd:"" help:"Take persons from a user."`
+	Plan   caseloadPlanCmd   `cmd:"" help:"Say whom a user visits on a day, in order."`
 	Show   caseloadShowCmd   `cmd:"" help:"Show whom a user has now."`
 
 	Block    caseloadBlockCmd   `cmd:"" help:"Keep a user, or everybody, from a person."`

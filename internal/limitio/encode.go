@@ -2,6 +2,7 @@ package limitio
 
 import (
 	"bytes"
+	"io"
 	"strconv"
 	"strings"
 	"sync"
@@ -118,3 +119,55 @@ func toGzip(body []byte) []byte {
 	w.Reset(nil) // held in the pool, the writer must not keep the answer
 	return out.Bytes()
 }
+
+// Encoder encodes a stream. Flush makes all that was written readable at the other end; Close
+// ends the coding, not what is below. It must be closed once.
+type Encoder interface {
+	io.Writer
+	Flush() error
+	Close() error
+}
+
+// NewEncoder writes to w in the coding that an Accept-Encoding value likes best, and gives
+// that coding's name for Content-Encoding: "zstd", "gzip" or "" (identity).
+func NewEncoder(accept string, w io.Writer) (Encoder, string) {
+	switch choose(accept) {
+	case "zstd":
+		if e, ok := zstdWriters.Get().(*zstd.Encoder); ok {
+			e.Reset(w)
+			return &pooled{e, func() { e.Reset(nil); zstdWriters.Put(e) }}, "zstd"
+		}
+	case "gzip":
+		if e, ok := gzipWriters.Get().(*gzip.Writer); ok {
+			e.Reset(w)
+			return &pooled{e, func() { e.Reset(nil); gzipWriters.Put(e) }}, "gzip"
+		}
+	}
+	return plain{w}, ""
+}
+
+type coder interface {
+	io.WriteCloser
+	Flush() error
+}
+
+// pooled gives its coder back when it is closed.
+type pooled struct {
+	coder
+	back func()
+}
+
+// Close ends the coding.
+func (p *pooled) Close() error {
+	err := p.coder.Close()
+	p.back()
+	return err
+}
+
+type plain struct{ io.Writer }
+
+// Flush does nothing: nothing is held back.
+func (plain) Flush() error { return nil }
+
+// Close does nothing.
+func (plain) Close() error { return nil }

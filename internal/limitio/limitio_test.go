@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -380,5 +381,57 @@ func BenchmarkDecode(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// What was flushed can be read before the stream goes on, in every coding, and a coder that
+// went back to its pool begins anew.
+func TestEncoderStreams(t *testing.T) {
+	lines := []string{"{\"a\":1}\n", strings.Repeat("line ", 500) + "\n", "end\n"}
+	for accept, want := range map[string]string{"zstd": "zstd", "gzip": "gzip", "": "", "br": ""} {
+		for range 3 {
+			wire, out := io.Pipe()
+			enc, name := NewEncoder(accept, out)
+			if name != want {
+				t.Fatalf("accept %q: coding %q", accept, name)
+			}
+			seen := make(chan struct{})
+			go func() {
+				for _, line := range lines {
+					_, err := io.WriteString(enc, line)
+					if err = errors.Join(err, enc.Flush()); err != nil {
+						t.Error(err)
+					}
+					<-seen
+				}
+				_ = out.CloseWithError(errors.Join(enc.Close(), io.EOF))
+			}()
+			var r io.Reader = wire
+			var err error
+			switch name {
+			case "gzip":
+				r, err = gzip.NewReader(wire)
+			case "zstd":
+				var d *zstd.Decoder
+				if d, err = zstd.NewReader(wire, zstd.WithDecoderConcurrency(1)); err == nil {
+					defer d.Close()
+				}
+				r = d
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, line := range lines {
+				got := make([]byte, len(line))
+				if _, err := io.ReadFull(r, got); err != nil || string(got) != line {
+					t.Fatalf("%s: %q, %v", name, got, err)
+				}
+				seen <- struct{}{}
+			}
+			if n, err := r.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
+				t.Errorf("%s: after the end: %d bytes, %v", name, n, err)
+			}
+			_ = wire.Close()
+		}
 	}
 }

@@ -100,7 +100,14 @@ func (c *Checker) answer(op *operation, res *http.Response, body []byte) (errs [
 	if !ok {
 		return append(errs, fmt.Errorf("answer: content type %q is not in the contract", m))
 	}
-	if schema != "" {
+	body, err := decodeBody(res.Header.Get("Content-Encoding"), body)
+	switch {
+	case err != nil:
+		errs = append(errs, fmt.Errorf("answer: %w", err))
+	case schema == "":
+	case streamed[m] != nil:
+		errs = append(errs, c.pieces(m, schema, body)...)
+	default:
 		errs = append(errs, prefix("answer", c.spec.validate(schema, body))...)
 	}
 	if m == problemMIME {

@@ -1,10 +1,12 @@
 package check
 
 import (
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/getkin/kin-openapi/openapi3"
 
@@ -142,11 +144,15 @@ var (
 	jsonType    = map[string]string{"Content-Type": "application/json"}
 	problemType = map[string]string{"Content-Type": "application/problem+json"}
 	lease       = map[string]string{"Content-Type": "application/json", "Authorization": "DPoP x", "DPoP": "aaaa.b.c"}
+	linesType   = map[string]string{"Content-Type": "application/x-ndjson"}
+	eventType   = map[string]string{"Content-Type": "text/event-stream"}
 	token       = map[string]string{"Authorization": "Bearer x"}
 )
 
 const (
 	pushed   = `{"epoch":"e1","checkpoint":"x","limits":{"entries":1,"bytes":4096,"entry":4096},"results":[]}`
+	begin    = `{"type":"begin","epoch":"e1","position":0,"persons":0}` + "\n"
+	end      = `{"type":"end","cursor":"c","checkpoint":"x"}` + "\n"
 	notFound = `{"type":"https://flette.dev/problems/not-found","title":"T","status":404,"code":"not-found","detail":"D","instance":"r","retry":"never"}`
 )
 
@@ -182,6 +188,15 @@ func TestExchange(t *testing.T) {
 		{"week is missing, accepted", "GET", "/v1/reports/time", token, "", 200, jsonType, `{"week":"2026-W47","rows":[]}`, "week"},
 		{"quarantine id of another shape, accepted", "GET", "/v1/quarantine/zzz", token, "", 200, jsonType, `{}`, "path parameter id"},
 		{"file of an extract", "GET", "/v1/extracts/x1/file", token, "", 200, map[string]string{"Content-Type": "application/xml"}, `<a/>`, ""},
+		{"snapshot", "GET", "/v1/sync/snapshot", lease, "", 200, linesType, begin + end, ""},
+		{"snapshot that was cut", "GET", "/v1/sync/snapshot", lease, "", 200, linesType, begin + `{"type"`, "last piece"},
+		{"snapshot with a strange line", "GET", "/v1/sync/snapshot", lease, "", 200, linesType, begin + `{"type":"other"}` + "\n" + end, "line"},
+		{"snapshot with a line of two values", "GET", "/v1/sync/snapshot", lease, "", 200, linesType, `{}{}` + "\n", "strict"},
+		{"events", "GET", "/v1/sync/events", lease, "", 200, eventType, ": .\n\nevent: pull\ndata:\n\nretry: 5\nevent: bye\ndata:\n\n", ""},
+		{"event with data", "GET", "/v1/sync/events", lease, "", 200, eventType, "event: pull\ndata: x\n\n", "carries data"},
+		{"event that is none of ours", "GET", "/v1/sync/events", lease, "", 200, eventType, "event: news\ndata:\n\n", "event"},
+		{"event with an id", "GET", "/v1/sync/events", lease, "", 200, eventType, "event: pull\nid: 1\ndata:\n\n", `"id"`},
+		{"retry that is no number", "GET", "/v1/sync/events", lease, "", 200, eventType, "retry: soon\n\n", "milliseconds"},
 		{"unchanged", "GET", "/v1/catalogue", nil, "", 304, nil, "", ""},
 	} {
 		t.Run(e.name, func(t *testing.T) {
@@ -215,5 +230,41 @@ func TestDecodeBodyRefusesNonsense(t *testing.T) {
 	plain, err := decodeBody("identity", []byte("x"))
 	if err != nil || string(plain) != "x" {
 		t.Errorf("identity: %q, %v", plain, err)
+	}
+}
+
+// A streamed answer is judged as it is read; a client that stops, or is cut off, is told nothing wrong.
+func TestStreamedAnswers(t *testing.T) {
+	for _, c := range []struct {
+		body  string
+		err   error
+		wrong string
+	}{
+		{begin + end, io.EOF, ""},
+		{begin + `{"ty`, io.ErrUnexpectedEOF, ""},
+		{begin + `{"ty`, io.EOF, "last piece"},
+		{begin + "{}\n" + end, io.EOF, "line"},
+	} {
+		var wrong []string
+		base := roundTripper(func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/x-ndjson"}},
+				Body: io.NopCloser(io.MultiReader(iotest.OneByteReader(strings.NewReader(c.body)), iotest.ErrReader(c.err)))}, nil
+		})
+		client := http.Client{Transport: New().Transport(base, func(err error) { wrong = append(wrong, err.Error()) })}
+		req, err := http.NewRequest("GET", "http://x/v1/sync/snapshot", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header = http.Header{"Authorization": {"DPoP x"}, "Dpop": {"aaaa.b.c"}}
+		res, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := io.ReadAll(res.Body); string(got) != c.body {
+			t.Errorf("read %q", got)
+		}
+		if c.wrong == "" && wrong != nil || c.wrong != "" && (len(wrong) != 1 || !strings.Contains(wrong[0], c.wrong)) {
+			t.Errorf("%q: reported %q", c.body, wrong)
+		}
 	}
 }

@@ -31,6 +31,9 @@ func (c *Checker) Transport(base http.RoundTripper, report func(error)) http.Rou
 		if err != nil {
 			return nil, err
 		}
+		if c.err == nil && c.streamedAnswer(req, sent, res, report) {
+			return res, nil
+		}
 		got, err := io.ReadAll(res.Body)
 		if cerr := res.Body.Close(); err == nil {
 			err = cerr

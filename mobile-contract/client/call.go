@@ -67,7 +67,7 @@ type request struct {
 	in           any    // JSON body, nil for none
 	encoding     string // of the body
 	safe         bool   // may be sent again when no answer came
-	out          any    // JSON answer, nil to ignore; *[]byte for the bytes
+	out          any    // JSON answer, nil to ignore; *[]byte for the bytes, *io.ReadCloser for a body to be read as it comes
 }
 
 // do calls until there is an answer that is final. It returns the answer's headers, and an
@@ -171,17 +171,21 @@ func (c *caller) once(ctx context.Context, r request, body []byte) (http.Header,
 	if err != nil {
 		return nil, fmt.Errorf("client: %w", err)
 	}
+	if nonce := res.Header.Get("DPoP-Nonce"); nonce != "" {
+		c.mu.Lock()
+		c.nonce = nonce
+		c.mu.Unlock()
+	}
+	if stream, ok := r.out.(*io.ReadCloser); ok && res.StatusCode < 300 {
+		*stream = res.Body
+		return res.Header, nil
+	}
 	got, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	if cerr := res.Body.Close(); err == nil {
 		err = cerr
 	}
 	if err != nil {
 		return nil, fmt.Errorf("client: answer: %w", err)
-	}
-	if nonce := res.Header.Get("DPoP-Nonce"); nonce != "" {
-		c.mu.Lock()
-		c.nonce = nonce
-		c.mu.Unlock()
 	}
 	if res.StatusCode >= 300 {
 		return res.Header, asError(res, got)

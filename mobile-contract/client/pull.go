@@ -35,6 +35,11 @@ func (t *Tablet) pull(ctx context.Context, wait int) (*PullReport, error) {
 	t.net.Lock()
 	defer t.net.Unlock()
 	report := &PullReport{}
+	t.mu.Lock()
+	if t.cursor == "" && t.loaded != nil {
+		t.dropView() // an unfinished Load that nobody goes on with: the first pull brings everybody again
+	}
+	t.mu.Unlock()
 	for {
 		more, err := t.pullOne(ctx, report, wait)
 		if err == nil && more {
@@ -90,12 +95,9 @@ func (t *Tablet) pullOne(ctx context.Context, report *PullReport, wait int) (mor
 	}
 	waits := func(p model.PersonID) bool { return t.waiting[p] > 0 }
 	for i := range page.Items {
-		it := &page.Items[i]
-		t.view.apply(it, waits, t.cfg.Lean)
-		if it.Type == contract.ItemDecision || it.Type == contract.ItemQuarantine || it.Type == contract.ItemLate {
-			report.News = append(report.News, *it)
-		}
+		t.view.apply(&page.Items[i], waits, t.cfg.Lean)
 	}
+	report.News = append(report.News, newsIn(page.Items)...)
 	t.cursor = page.Cursor
 	t.pulled(cp)
 	if !page.More {
@@ -151,4 +153,15 @@ func (t *Tablet) Audit(ctx context.Context) error {
 		return &RewoundError{Epoch: held.epoch, Held: held.size, Got: cp.size}
 	}
 	return nil
+}
+
+// newsIn lists the items that are for the user to read.
+func newsIn(items []contract.PullItem) (news []contract.PullItem) {
+	for i := range items {
+		switch items[i].Type {
+		case contract.ItemDecision, contract.ItemQuarantine, contract.ItemLate:
+			news = append(news, items[i])
+		}
+	}
+	return news
 }

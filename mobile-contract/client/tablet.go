@@ -70,7 +70,9 @@ type Tablet struct {
 	mono     time.Duration // Mono when the lease was received
 	limits   contract.Limits
 	cursor   string
-	viewOf   model.ActorID // whose caseload the view is
+	mark     string                  // of an unfinished Load
+	loaded   map[model.PersonID]bool // whole persons of it
+	viewOf   model.ActorID           // whose caseload the view is
 	view     caseload
 	whole    bool                   // the view has been loaded to its end
 	waiting  map[model.PersonID]int // entries in the outbox, by person
@@ -236,6 +238,7 @@ func (t *Tablet) forget() {
 // dropView forgets what the server sent. Own work that waits stays visible (T8).
 func (t *Tablet) dropView() {
 	t.cursor, t.view, t.whole = "", caseload{}, false
+	t.mark, t.loaded = "", nil
 	for _, p := range t.s.Outbox {
 		if e, id, err := p.decode(); err == nil {
 			t.view.record(e, id, t.cfg.Lean)

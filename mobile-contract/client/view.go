@@ -1,6 +1,7 @@
 package client
 
 import (
+	"maps"
 	"slices"
 
 	contract "flette/mobile-contract"
@@ -143,10 +144,10 @@ func (c caseload) apply(it *contract.PullItem, waits func(model.PersonID) bool, 
 		}
 		who.card, who.gone, who.loose = it.Card, false, false
 	case contract.ItemScopeRemove:
-		if who := c[it.Person]; who != nil && waits(it.Person) {
-			who.gone = true
-		} else {
-			delete(c, it.Person)
+		c.purge(it.Person, waits(it.Person))
+	case contract.ItemCard:
+		if who := c[it.Person]; who != nil {
+			who.card = it.Card
 		}
 	case contract.ItemUnit:
 		if it.Unit != nil {
@@ -155,4 +156,40 @@ func (c caseload) apply(it *contract.PullItem, waits func(model.PersonID) bool, 
 		}
 	}
 	// News of decisions and settlements is for the user; types of tomorrow are ignored.
+}
+
+// replace puts a whole person in the place of what was held, with the work that still waits on top.
+func (c caseload) replace(p model.PersonID, items []contract.PullItem, lean bool) {
+	fresh := &person{}
+	fresh.units = map[model.Unit]*unit{}
+	if old := c[p]; old != nil {
+		for path, u := range old.units {
+			if len(u.own) > 0 {
+				fresh.units[path] = &unit{own: u.own}
+			}
+		}
+	}
+	c[p] = fresh
+	for i := range items {
+		c.apply(&items[i], func(model.PersonID) bool { return true }, lean)
+	}
+}
+
+// purge forgets a person, or only hides the person while entries still wait (T8).
+func (c caseload) purge(p model.PersonID, waits bool) {
+	if who := c[p]; who != nil && waits {
+		who.gone = true
+	} else {
+		delete(c, p)
+	}
+}
+
+// digest sums up what the server sent about a person.
+func (p *person) digest() string {
+	d := model.NewPersonDigest()
+	for _, path := range slices.Sorted(maps.Keys(p.units)) {
+		u := p.units[path]
+		d.Unit(path, u.class, len(u.heads), func(i int) model.EntryID { return u.heads[i].id })
+	}
+	return d.Sum()
 }
