@@ -32,7 +32,7 @@ func events(c *call) (answer, error) {
 	if f != nil {
 		return answer{}, f
 	}
-	sub, err := c.engine().Subscribe(c.ctx, c.who.tenant, c.who.lease.Device, c.who.actor, true)
+	sub, err := c.engine().Subscribe(c.ctx, c.who.tenant, c.who.lease.Device, c.who.actor, c.who.lease.JKT, true)
 	if errors.Is(err, store.ErrNotFound) {
 		err = fail("unknown-device", "")
 	}

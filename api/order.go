@@ -173,6 +173,9 @@ func deviceView(d *sync.DeviceStatus, now model.Millis) contract.DeviceView {
 		if y.ProblemAt != 0 {
 			out.LastProblem, out.LastProblemAt = y.Problem, &y.ProblemAt
 		}
+		if w := y.Rewound; w != nil {
+			out.Rewound = &contract.RewoundView{At: w.At, Held: w.Held, Size: w.Size}
+		}
 	}
 	return out
 }

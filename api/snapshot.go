@@ -22,7 +22,7 @@ const ndjsonMIME = "application/x-ndjson"
 // snapshot streams a caseload, or one person of it.
 func snapshot(c *call) (answer, error) {
 	r := sync.SnapshotRequest{
-		Tenant: c.who.tenant, Device: c.who.lease.Device, Actor: c.who.actor, After: c.text("after"),
+		Tenant: c.who.tenant, Device: c.who.lease.Device, Actor: c.who.actor, JKT: c.who.lease.JKT, After: c.text("after"),
 	}
 	if text := c.text("person"); text != "" {
 		var err error
@@ -153,7 +153,7 @@ func digest(c *call) (answer, error) {
 		return answer{}, failAt("invalid-member", "/persons", "Name at most 1000 persons at a time.")
 	}
 	r := sync.DigestRequest{
-		Tenant: c.who.tenant, Device: c.who.lease.Device, Actor: c.who.actor, Cursor: in.Cursor,
+		Tenant: c.who.tenant, Device: c.who.lease.Device, Actor: c.who.actor, JKT: c.who.lease.JKT, Cursor: in.Cursor,
 		Persons: make([]sync.PersonDigest, len(in.Persons)),
 	}
 	for i, p := range in.Persons {

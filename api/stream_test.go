@@ -298,7 +298,7 @@ func TestEventsOfTime(t *testing.T) {
 		defer s.endBase()
 		stream := func(lease, old time.Duration) (beats int, last string, took time.Duration) {
 			began := time.Now()
-			sub, err := h.engine.Subscribe(background, testvik, d.id, "n1", true)
+			sub, err := h.engine.Subscribe(background, testvik, d.id, "n1", "", true)
 			must(t, err)
 			defer sub.Close()
 			p := &pokes{s: s, sub: sub, lease: model.MillisOf(s.o.Now().Add(lease)), old: s.o.Now().Add(old)}
@@ -336,7 +336,7 @@ func TestEventsOfACaseloadThatBegins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := quiet(t, h)
 		defer s.endBase()
-		sub, err := h.engine.Subscribe(background, testvik, d.id, "n1", true)
+		sub, err := h.engine.Subscribe(background, testvik, d.id, "n1", "", true)
 		must(t, err)
 		defer sub.Close()
 		began := time.Now()

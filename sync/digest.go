@@ -13,6 +13,7 @@ type DigestRequest struct {
 	Tenant  model.TenantID
 	Device  model.DeviceID
 	Actor   model.ActorID
+	JKT     string // as in PullRequest
 	Cursor  string // of the tablet's last pull page
 	Persons []PersonDigest
 }
@@ -51,11 +52,7 @@ func (e *Engine) Digest(ctx context.Context, r DigestRequest) (*DigestReport, er
 	}
 	out := &DigestReport{}
 	err = e.st.View(ctx, r.Tenant, func(v store.View) error {
-		d, err := store.Get[store.Device](v, r.Device.String())
-		if err != nil {
-			return err
-		}
-		if err := Revoked(&d); err != nil {
+		if err := mayFetch(v, r.Device, r.JKT); err != nil {
 			return err
 		}
 		if err := c.check(v); err != nil {

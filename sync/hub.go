@@ -51,6 +51,7 @@ type Subscription struct {
 	hub    *hub
 	watch  *watch
 	device model.DeviceID
+	jkt    string
 	stream bool
 	wake   chan struct{} // holds one
 	state  atomic.Int32
@@ -73,14 +74,14 @@ func (s *Subscription) poke() {
 	}
 }
 
-// Subscribe files a subscription. A stream replaces the device's older stream. Close it.
-// Errors, for a stream: ErrRevoked, store.ErrNotFound for an unknown device.
-func (e *Engine) Subscribe(ctx context.Context, tenant model.TenantID, device model.DeviceID, actor model.ActorID, stream bool) (*Subscription, error) {
+// Subscribe files a subscription; jkt is that of [PullRequest]. A stream replaces the device's
+// older stream. Close it. Errors, for a stream: *RevokedError, ErrKeyRetired, store.ErrNotFound for an unknown device.
+func (e *Engine) Subscribe(ctx context.Context, tenant model.TenantID, device model.DeviceID, actor model.ActorID, jkt string, stream bool) (*Subscription, error) {
 	ts, err := e.tenant(tenant)
 	if err != nil {
 		return nil, err
 	}
-	s := &Subscription{e: e, tenant: tenant, hub: &ts.hub, device: device, stream: stream, wake: make(chan struct{}, 1)}
+	s := &Subscription{e: e, tenant: tenant, hub: &ts.hub, device: device, jkt: jkt, stream: stream, wake: make(chan struct{}, 1)}
 	ts.hub.join(s, actor)
 	if err = s.Fresh(ctx); err == nil && stream {
 		err = s.trusted(ctx)
@@ -95,11 +96,7 @@ func (e *Engine) Subscribe(ctx context.Context, tenant model.TenantID, device mo
 // trusted looks whether the device was revoked before it was filed; a revocation since then
 // finds the subscription. Who is to pull need not ask: the pull does.
 func (s *Subscription) trusted(ctx context.Context) error {
-	d, err := s.e.Device(ctx, s.tenant, s.device)
-	if err != nil {
-		return err
-	}
-	return Revoked(&d)
+	return s.e.st.View(ctx, s.tenant, func(v store.View) error { return mayFetch(v, s.device, s.jkt) })
 }
 
 func (h *hub) join(s *Subscription, actor model.ActorID) {
@@ -288,7 +285,7 @@ func (w *watch) poke() {
 // PullWait is Pull that waits for news until ctx is done: then the empty page is returned.
 func (e *Engine) PullWait(ctx context.Context, r PullRequest) (*PullPage, error) {
 	work := context.WithoutCancel(ctx)
-	s, err := e.Subscribe(work, r.Tenant, r.Device, r.Actor, false)
+	s, err := e.Subscribe(work, r.Tenant, r.Device, r.Actor, r.JKT, false)
 	if err != nil {
 		return nil, err
 	}

@@ -26,7 +26,7 @@ func woken(s *sync.Subscription) bool {
 
 func (tb *tablet) subscribe(stream bool) *sync.Subscription {
 	tb.w.t.Helper()
-	s, err := tb.w.e.Subscribe(tb.w.t.Context(), tb.w.tenant, tb.id, tb.actor, stream)
+	s, err := tb.w.e.Subscribe(tb.w.t.Context(), tb.w.tenant, tb.id, tb.actor, "", stream)
 	if err != nil {
 		tb.w.t.Fatal(err)
 	}
@@ -164,10 +164,10 @@ func TestSubscriptionsEnd(t *testing.T) {
 	if !woken(second) || !second.Wiped() || !woken(poll) || !poll.Wiped() {
 		t.Error("a revoked device is told")
 	}
-	if _, err := w.e.Subscribe(t.Context(), w.tenant, anne.id, "anne", true); !errors.Is(err, sync.ErrRevoked) {
+	if _, err := w.e.Subscribe(t.Context(), w.tenant, anne.id, "anne", "", true); !errors.Is(err, sync.ErrRevoked) {
 		t.Errorf("a revoked device subscribed: %v", err)
 	}
-	if _, err := w.e.Subscribe(t.Context(), w.tenant, model.DeviceID{1}, "anne", true); !errors.Is(err, store.ErrNotFound) {
+	if _, err := w.e.Subscribe(t.Context(), w.tenant, model.DeviceID{1}, "anne", "", true); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("an unknown device subscribed: %v", err)
 	}
 }
@@ -297,7 +297,7 @@ func BenchmarkPushWithSubscribers(b *testing.B) {
 					b.Fatal(err)
 				}
 				var err error
-				if subs[i], err = w.e.Subscribe(b.Context(), w.tenant, tb.id, actor, false); err != nil {
+				if subs[i], err = w.e.Subscribe(b.Context(), w.tenant, tb.id, actor, "", false); err != nil {
 					b.Fatal(err)
 				}
 			}

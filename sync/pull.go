@@ -87,15 +87,8 @@ func (e *Engine) Pull(ctx context.Context, r PullRequest) (*PullPage, error) {
 	page := &PullPage{}
 	err = e.st.View(ctx, r.Tenant, func(v store.View) error {
 		p.v, p.items = v, nil
-		d, err := store.Get[store.Device](v, r.Device.String())
-		if err != nil {
+		if err := mayFetch(v, r.Device, r.JKT); err != nil {
 			return err
-		}
-		if err := Revoked(&d); err != nil {
-			return err
-		}
-		if r.JKT != "" && r.JKT != d.JKT {
-			return ErrKeyRetired
 		}
 		if err := p.start(ts.keys); err != nil {
 			return err
@@ -120,6 +113,23 @@ func (e *Engine) Pull(ctx context.Context, r PullRequest) (*PullPage, error) {
 	}
 	page.Cursor, err = p.c.encode(ts.keys, r.Tenant, r.Device, r.Actor)
 	return page, err
+}
+
+// mayFetch is nil for a device that is trusted with data under a key: jkt is the thumbprint
+// that its lease is bound to, "" is not compared. Errors: *RevokedError, ErrKeyRetired,
+// store.ErrNotFound for an unknown device.
+func mayFetch(v store.View, device model.DeviceID, jkt string) error {
+	d, err := store.Get[store.Device](v, device.String())
+	if err != nil {
+		return err
+	}
+	if err := Revoked(&d); err != nil {
+		return err
+	}
+	if jkt != "" && jkt != d.JKT {
+		return ErrKeyRetired
+	}
+	return nil
 }
 
 type puller struct {

@@ -29,6 +29,7 @@ type SnapshotRequest struct {
 	Tenant model.TenantID
 	Device model.DeviceID
 	Actor  model.ActorID
+	JKT    string         // as in PullRequest
 	After  string         // mark to continue after, "" for the beginning
 	Person model.PersonID // only this one, for repair
 }
@@ -102,11 +103,7 @@ func (e *Engine) Snapshot(ctx context.Context, r SnapshotRequest) (*Snapshot, er
 // view reads for a device that is still trusted.
 func (s *Snapshot) view(ctx context.Context, fn func(store.View) error) error {
 	return s.e.st.View(ctx, s.r.Tenant, func(v store.View) error {
-		d, err := store.Get[store.Device](v, s.r.Device.String())
-		if err != nil {
-			return err
-		}
-		if err := Revoked(&d); err != nil {
+		if err := mayFetch(v, s.r.Device, s.r.JKT); err != nil {
 			return err
 		}
 		return fn(v)

@@ -5,7 +5,7 @@ import (
 	"flette/store"
 )
 
-// caseloads checks that the caseload events are all there, each once, and that everything
+// caseloads checks that the caseload events and visit plans are all there, each once, and that everything
 // which leads to them does: from a person, from the list of blocks, and from the uses of
 // emergency access, which somebody has to follow up.
 func (w *verifier) caseloads() error {
@@ -22,8 +22,20 @@ func (w *verifier) caseloads() error {
 		}
 		seen[ev.Seq] = ev
 	}
-	if int64(len(events)) != t.CaseloadSeq {
-		w.r.add("caseloads: %d events are stored, %d were numbered", len(events), t.CaseloadSeq)
+	plans, err := store.List[store.VisitPlan](w.v, "", "", 0)
+	if err != nil {
+		return err
+	}
+	planned := map[int64]bool{}
+	for i := range plans {
+		seq := plans[i].Seq
+		if seen[seq] != nil || planned[seq] || seq < 1 || seq > t.CaseloadSeq {
+			w.r.add("visit plan %d: not one of 1 to %d, or there twice", seq, t.CaseloadSeq)
+		}
+		planned[seq] = true
+	}
+	if n := len(events) + len(plans); int64(n) != t.CaseloadSeq {
+		w.r.add("caseloads: %d events are stored, %d were numbered", n, t.CaseloadSeq)
 	}
 	if t.CaseloadIndexed < t.CaseloadSeq {
 		return nil // of an older version: the next change builds what leads to the events
