@@ -42,6 +42,7 @@ func TestExplain(t *testing.T) {
 			d.Chain.Last, d.Diary = 0, &store.Diary{Problem: "forbidden", ProblemAt: now - hour}
 		}},
 		{"below-floor", "signs contract version 1, and entries below version 2", func(d *sync.DeviceStatus) { d.Floor, d.Diary.Contract = 2, 1 }},
+		{"rewound", "held more of the journal than this store", func(d *sync.DeviceStatus) { d.Diary.Rewound = &store.Rewound{At: now, Held: 50, Size: 30} }},
 		{"gap", "seq 3-5, 7.", func(d *sync.DeviceStatus) { d.Chain.Missing = []store.Gap{{From: 3, To: 5}, {From: 7, To: 7}} }},
 		{"waits-for-login", "2 entries signed after", func(d *sync.DeviceStatus) { d.Held, d.ForLogin = 2, 2 }},
 		{"quarantined", "1 entry waits in quarantine", func(d *sync.DeviceStatus) { d.Held = 1 }},
