@@ -189,7 +189,7 @@ func TestSalvageOfRandomDamage(t *testing.T) {
 	whole, err := os.ReadFile(file)
 	check(t, err)
 	pages := (len(bytes.TrimRight(whole, "\x00")) + os.Getpagesize() - 1) / os.Getpagesize() // the rest was never used
-	kept, rounds, lossy, unclean := 0, 25, 0, 0
+	kept, rounds, lossy, unclean := 0, 15, 0, 0
 	for i := range rounds {
 		b := bytes.Clone(whole)
 		how := damageAtRandom(r, b, pages)
