@@ -5,7 +5,6 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -103,7 +102,7 @@ func (n *inn) serve() {
 	verifier, err := auth.NewVerifier([]auth.IssuerConfig{own})
 	must(n.t, err)
 	n.srv, err = New(Options{
-		Engine: n.engine, Verifier: verifier, Now: n.now, Rand: n.entropy, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Engine: n.engine, Verifier: verifier, Now: n.now, Rand: n.entropy, Log: slog.New(slog.DiscardHandler),
 		External: "http://inn.test",
 		TokenKey: func(model.TenantID) (string, ed25519.PrivateKey, error) {
 			kid, key := n.keys.TokenKey()

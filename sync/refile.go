@@ -1,12 +1,15 @@
 package sync
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"maps"
 	"slices"
 
 	"golang.org/x/mod/sumdb/tlog"
 
+	"flette/conflict"
 	"flette/model"
 	"flette/store"
 )
@@ -51,6 +54,7 @@ func (e *Engine) Refile(ctx context.Context, tenant model.TenantID, entries func
 		item *store.QuarantineItem
 	}
 	var group []filing
+	touched := map[model.PersonID]bool{}
 	flush := func() error {
 		if len(group) == 0 {
 			return nil
@@ -67,6 +71,9 @@ func (e *Engine) Refile(ctx context.Context, tenant model.TenantID, entries func
 				if was := f.l.Outcome.String(); is.Outcome != was {
 					changed = append(changed, RefiledChange{f.l.ID, is.Position, was, is.Outcome})
 				}
+			}
+			for p := range b.touched {
+				touched[p] = true
 			}
 			b.touched = nil // rules run once for each person, at the end
 			return b.finish()
@@ -88,7 +95,7 @@ func (e *Engine) Refile(ctx context.Context, tenant model.TenantID, entries func
 	if err != nil {
 		return out, err
 	}
-	return out, e.rulesAnew(ctx, tenant)
+	return out, e.rulesAnew(ctx, tenant, touched)
 }
 
 // refile files one entry as it was judged before.
@@ -118,29 +125,32 @@ func (b *batch) refile(l *store.LogEntry, item *store.QuarantineItem) (res Resul
 	return res, err
 }
 
-// rulesAnew evaluates everything about every person.
-func (e *Engine) rulesAnew(ctx context.Context, tenant model.TenantID) error {
-	var persons []store.Person
-	err := e.st.View(ctx, tenant, func(v store.View) (err error) {
-		persons, err = store.List[store.Person](v, "", "", 0)
+// rulesAnew evaluates everything about everybody: who has a record, and who has entries only.
+func (e *Engine) rulesAnew(ctx context.Context, tenant model.TenantID, who map[model.PersonID]bool) error {
+	err := e.st.View(ctx, tenant, func(v store.View) error {
+		known, err := store.List[store.Person](v, "", "", 0)
+		for i := range known {
+			who[known[i].ID] = true
+		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
+	persons := slices.SortedFunc(maps.Keys(who), func(a, b model.PersonID) int { return bytes.Compare(a[:], b[:]) })
 	for group := range slices.Chunk(persons, refileGroup) {
 		_, err := e.st.Update(ctx, tenant, nil, func(tx store.Tx) error {
 			for _, p := range group {
 				units := []model.Unit{}
-				err := tx.Units(p.ID, "", "", func(s *model.UnitState) bool {
+				err := tx.Units(p, "", "", func(s *model.UnitState) bool {
 					units = append(units, s.Unit)
 					return true
 				})
 				if err == nil && len(units) > 0 {
-					err = e.o.Rules(tx, p.ID, units, e.o.Now())
+					err = e.o.Rules(tx, p, units, e.o.Now())
 				}
 				if err == nil {
-					err = e.o.Rules(tx, p.ID, nil, e.o.Now())
+					err = e.o.Rules(tx, p, nil, e.o.Now())
 				}
 				if err != nil {
 					return err
@@ -155,27 +165,46 @@ func (e *Engine) rulesAnew(ctx context.Context, tenant model.TenantID) error {
 	return nil
 }
 
-// Authentic reports whether a log entry is what a device signed and what the journal's tree
-// has at its position: known gives the device, leaf the stored hash there. With sure the entry
-// comes from where its checksum vouches for it, and only a tree that says otherwise, or a
-// signature that does not hold, speaks against it.
-func (e *Engine) Authentic(l *store.LogEntry, known func(model.DeviceID) (store.Device, bool), leaf func(index int64) ([32]byte, bool), sure bool) error {
+// Evidence is what speaks for a log entry that was found in a damaged file.
+type Evidence struct {
+	Sum    bool                                            // its checksum holds
+	Live   bool                                            // it stands where nothing older can
+	Device func(model.DeviceID) (store.Device, bool)       // devices that are known
+	Leaf   func(storedHash int64) (hash [32]byte, ok bool) // stored hashes of the journal's tree
+}
+
+// Authentic reports why a log entry cannot be taken for what a device signed and the journal
+// holds at its position; nil when it can. What neither signature nor leaf covers of an entry
+// without its checksum is computed again from what they do cover.
+func (e *Engine) Authentic(tenant model.TenantID, l *store.LogEntry, ev Evidence) error {
 	j, err := model.ParseJWS(l.Compact())
 	if err != nil || j.ID != l.ID || j.Device != l.Device {
 		return errors.New("the bytes are not those of the entry's id")
 	}
-	d, ok := known(l.Device)
-	if ok {
+	d, known := ev.Device(l.Device)
+	if known {
 		key, err := e.keys.get(d.Key)
 		if err != nil || !key.Verify(j.Alg, j.SigningInput(), j.Signature) {
 			return errors.New("the signature does not hold")
 		}
 	}
-	want, stored := leaf(tlog.StoredHashIndex(0, l.Position))
+	if !ev.Sum {
+		ts, err := e.tenant(tenant)
+		if err != nil {
+			return err
+		}
+		c := &candidate{jws: j}
+		c.stamp = conflict.Interval(conflict.Claim{Clock: model.ClockNone, ReceivedAt: l.Stamp.Hi, Wall: l.Stamp.Hi})
+		if c.entry, err = model.DecodeEntry(l.Payload); err == nil {
+			c.authority(ts, tenant, l.Stamp.Hi)
+		}
+		l.Stamp = c.stamp
+	}
+	want, stored := ev.Leaf(tlog.StoredHashIndex(0, l.Position))
 	switch {
 	case stored && want != LeafOf(l).Hash():
 		return errors.New("the journal's tree has another entry there")
-	case !sure && (!stored || !ok):
+	case !(ev.Sum && ev.Live) && (!stored || !known):
 		return errors.New("nothing vouches for it: its checksum does not fit or it may be old, and the tree or the device is lost too")
 	}
 	return nil

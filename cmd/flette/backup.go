@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"flette/model"
 	"flette/store"
@@ -144,7 +145,10 @@ func (c *backupCmd) tenants(ctx context.Context) ([]model.TenantID, error) {
 }
 
 func (c *backupCmd) backup(ctx context.Context, dir string, id model.TenantID) (v *backupView, err error) {
-	tmp := filepath.Join(dir, fmt.Sprintf(".%s.%d.partial", id, os.Getpid()))
+	if err := clearPartials(dir); err != nil {
+		return nil, err
+	}
+	tmp := filepath.Join(dir, fmt.Sprintf(".%s.%d%s", id, os.Getpid(), partialSuffix))
 	if err := removeOld(tmp); err != nil {
 		return nil, err
 	}
@@ -183,6 +187,21 @@ func (c *backupCmd) backup(ctx context.Context, dir string, id model.TenantID) (
 		return nil, noRoom(err, v.File)
 	}
 	return v, bolt.SwapFile(v.File, tmp, "")
+}
+
+const partialSuffix = ".partial"
+
+// clearPartials removes what backups that were killed have left. One that still runs is
+// younger than a day.
+func clearPartials(dir string) error {
+	files, err := filepath.Glob(filepath.Join(dir, ".*"+partialSuffix))
+	for _, f := range files {
+		info, serr := os.Lstat(f)
+		if serr == nil && time.Since(info.ModTime()) > 24*time.Hour {
+			err = errors.Join(err, removeOld(f))
+		}
+	}
+	return err
 }
 
 // unusedName numbers a name that is taken: two in one second.

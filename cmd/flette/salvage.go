@@ -210,7 +210,9 @@ func (w *salvor) survey() {
 func (w *salvor) entry(at int64) (*store.LogEntry, error) {
 	why := errors.New("it cannot be read, and there is no other copy")
 	for _, e := range w.s.Entries(at) {
-		err := w.a.engine.Authentic(e.LogEntry, w.s.Device, w.s.TreeHash, e.Trust <= bolt.Orphan)
+		err := w.a.engine.Authentic(w.v.Tenant, e.LogEntry, sync.Evidence{
+			Sum: e.Trust != bolt.Broken, Live: e.Trust <= bolt.Orphan, Device: w.s.Device, Leaf: w.s.TreeHash,
+		})
 		if err == nil {
 			return e.LogEntry, nil
 		}

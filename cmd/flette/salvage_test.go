@@ -126,7 +126,7 @@ func TestSalvageOfAWholeJournal(t *testing.T) {
 	check(t, err)
 	for name, damage := range map[string]func([]byte){
 		"nothing":         func([]byte) {},
-		"a unit state":    func(b []byte) { flipAfter(t, b, "score/hearing") },
+		"unit states":     func(b []byte) { flipUnits(t, b, units) },
 		"a review's text": func(b []byte) { flipAfter(t, b, `"state":"open"`) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -147,6 +147,24 @@ func TestSalvageOfAWholeJournal(t *testing.T) {
 				t.Error("the damaged file was written to")
 			}
 		})
+	}
+}
+
+// flipUnits damages every copy of the keys of some unit states.
+func flipUnits(t *testing.T, b []byte, units map[string]string) {
+	t.Helper()
+	hit := 0
+	for key := range units {
+		p, err := model.ParsePersonID(key[:36])
+		check(t, err)
+		pattern := append(p[:], "score/hearing"...)
+		for i := bytes.Index(b, pattern); i >= 0; i = bytes.Index(b, pattern) {
+			b[i+len(pattern)-1] ^= 4
+			hit++
+		}
+	}
+	if hit == 0 {
+		t.Fatal("there is no such unit in the file")
 	}
 }
 
@@ -171,7 +189,7 @@ func TestSalvageOfRandomDamage(t *testing.T) {
 	whole, err := os.ReadFile(file)
 	check(t, err)
 	pages := (len(bytes.TrimRight(whole, "\x00")) + os.Getpagesize() - 1) / os.Getpagesize() // the rest was never used
-	kept, rounds, lossy, unclean := 0, 25, 0, 0
+	kept, rounds, lossy, unclean := 0, 15, 0, 0
 	for i := range rounds {
 		b := bytes.Clone(whole)
 		how := damageAtRandom(r, b, pages)
@@ -209,7 +227,7 @@ func TestSalvageOfRandomDamage(t *testing.T) {
 		}
 		if len(v.Problems) > 0 {
 			unclean++
-			t.Logf("round %d, %s: %v", i, how, v.Problems)
+			t.Logf("round %d, %s: %d problems, first %s", i, how, len(v.Problems), v.Problems[0])
 		}
 		kept += len(got)
 	}

@@ -96,7 +96,7 @@ func OpenSalvage(path string) (*Salvage, error) {
 func (s *Salvage) Close() error { return s.closer.Close() }
 
 func (s *Salvage) read(size int64) {
-	root, freelist, ok := s.metas(size)
+	root, freelist, ok := s.metas()
 	s.pages = uint64(size) / uint64(s.pageSize)
 	for _, name := range tableNames {
 		s.addBucket(name)
@@ -142,7 +142,7 @@ func (s *Salvage) addBucket(name string) {
 }
 
 // metas finds the page size and the newer of the meta pages that are whole.
-func (s *Salvage) metas(size int64) (root, freelist uint64, ok bool) {
+func (s *Salvage) metas() (root, freelist uint64, ok bool) {
 	s.pageSize = os.Getpagesize()
 	var newest uint64
 	for _, at := range []int64{0, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536} {
