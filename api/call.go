@@ -36,6 +36,7 @@ type call struct {
 	query url.Values
 	body  []byte // decoded
 	who   caller
+	leave func() // ends the work of the route: see enter
 }
 
 // run does what every route needs, in this order: who is asking, how often, may they, and is
@@ -57,17 +58,36 @@ func (c *call) run() (answer, error) {
 	if f := c.readQuery(); f != nil {
 		return answer{}, f
 	}
-	if c.r.path == pathPush {
-		leave, f := c.s.pushes.enter(ctx, len(c.rawBody))
-		if f != nil {
-			return answer{}, f
-		}
-		defer leave()
+	if f := c.enter(); f != nil {
+		return answer{}, f
 	}
+	defer func() { c.leave() }()
 	if f := c.readBody(); f != nil {
 		return answer{}, f
 	}
 	return c.r.handle(c)
+}
+
+// enter waits for the caller's turn to do the work of the route. A handler that then waits for
+// something calls leave first, and enters again to go on.
+func (c *call) enter() *failure {
+	c.leave = func() {}
+	g := c.s.gates[c.r.class()]
+	if g == nil {
+		return nil
+	}
+	p := party{string(c.who.tenant), string(c.who.actor)}
+	switch {
+	case c.who.lease != nil:
+		p.who = c.who.lease.Device.String()
+	case c.r.who == byCode:
+		p.who = remoteKey(c.remote)
+	}
+	leave, f := g.enter(c.ctx, p, len(c.rawBody))
+	if f == nil {
+		c.leave = leave
+	}
+	return f
 }
 
 func (c *call) readQuery() *failure {

@@ -295,7 +295,8 @@ func (s *Server) sendFailure(rc *fasthttp.RequestCtx, ex *exchange, f *failure) 
 	s.write(rc, ex, f.Status, problemMIME, "no-store", body)
 }
 
-// retryAfter spreads those who were sent away together: a third to all of it on top.
+// retryAfter spreads those who were sent away together: up to as much again on top, or up to a
+// quarter where the queue gave everybody a time of their own (H13).
 func (s *Server) retryAfter(f *failure) int {
 	base := f.retry
 	switch f.Status {
@@ -308,9 +309,19 @@ func (s *Server) retryAfter(f *failure) int {
 	}
 	var b [1]byte
 	if _, err := io.ReadFull(s.o.Rand, b[:]); err != nil {
-		return base
+		return max(base, int(f.after/time.Second)+1)
+	}
+	share := float64(b[0]) / 256
+	if f.after > 0 {
+		return returnIn(f.after, share)
 	}
 	return base + base*int(b[0])/255
+}
+
+// returnIn is a time in whole seconds: rounded up or down so that those told a part of a second
+// more come later on the whole, with up to a quarter of it on top.
+func returnIn(after time.Duration, share float64) int {
+	return max(1, int(after.Seconds()*(1+share/4)+share))
 }
 
 func (s *Server) write(rc *fasthttp.RequestCtx, ex *exchange, status int, mime, cache string, body []byte) {

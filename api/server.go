@@ -104,11 +104,14 @@ type Limits struct {
 	Idle    time.Duration // between requests of a connection; 75 s
 	Request time.Duration // of work on one request; 30 s
 	Wait    time.Duration // longest long poll; 25 s
-	AtWork  int           // bytes of pushes, as sent, at work at a time; 512 KiB
+	AtWork  int           // bytes of pushes, as sent and 4 KiB for each, at work at a time; 512 KiB
+	Waiting int           // bytes of pushes, counted like that, that wait at a time; 8 MiB, and never less than one push
+	Calls   int           // other calls at work at a time, logins apart from the rest; 32, and 32 times as many wait
+	Queue   time.Duration // longest wait before work that a newcomer is let into; 300 ms
 	Conns   int           // open connections, more wait to be accepted; 4096
 	Device  Rate          // sync calls of a device; 20 a second, 200 at once
 	Actor   Rate          // calls of a user; 20 a second, 100 at once
-	Enrol   Rate          // enrolments from one address; one each 6 s, 20 at once
+	Enrol   Rate          // enrolments from one address, which a whole municipality may share; 5 a second, 300 at once
 }
 
 func (l *Limits) setDefaults(engine sync.PushLimits) {
@@ -120,10 +123,14 @@ func (l *Limits) setDefaults(engine sync.PushLimits) {
 	setDefault(&l.Request, 30*time.Second)
 	setDefault(&l.Wait, 25*time.Second)
 	setDefault(&l.AtWork, 512<<10)
+	setDefault(&l.Waiting, 8<<20)
+	l.Waiting = max(l.Waiting, l.Wire+pushBase)
+	setDefault(&l.Calls, 32)
+	setDefault(&l.Queue, 300*time.Millisecond)
 	setDefault(&l.Conns, 4096)
 	setDefault(&l.Device, Rate{50 * time.Millisecond, 200})
 	setDefault(&l.Actor, Rate{50 * time.Millisecond, 100})
-	setDefault(&l.Enrol, Rate{6 * time.Second, 20})
+	setDefault(&l.Enrol, Rate{200 * time.Millisecond, 300})
 }
 
 func setDefault[T comparable](p *T, v T) {
@@ -142,7 +149,7 @@ type Server struct {
 	devices  *buckets
 	actors   *buckets
 	remotes  *buckets
-	pushes   *gate
+	gates    [classes]*gate
 	tenants  gosync.Map // model.TenantID -> struct{}: those known to exist
 	labels   map[string]string
 
@@ -193,7 +200,7 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		o: o, labels: labelsOf(o.Catalogue), openapi: newDocument(contract.OpenAPIJSON()),
 		devices: newBuckets(o.Limits.Device), actors: newBuckets(o.Limits.Actor), remotes: newBuckets(o.Limits.Enrol),
-		pushes: newGate(o.Limits.AtWork),
+		gates: newGates(o.Now, &o.Limits),
 	}
 	proofs, err := auth.NewProofVerifier(auth.ProofConfig{NonceKey: o.NonceKey})
 	if err != nil {

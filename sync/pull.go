@@ -17,6 +17,9 @@ type PullRequest struct {
 	Actor  model.ActorID
 	Cursor string // "" for the first
 	Limit  int    // items a page, about; 500 when 0
+	// Turn, when it is set, is asked before PullWait makes a page, and what it returns is
+	// called after: while it waits for news it holds nobody's place. Its error ends the wait.
+	Turn func() (done func(), err error)
 }
 
 // PullPage is applied atomically by the tablet (S8).
@@ -347,7 +350,7 @@ func (e *Engine) PullWait(ctx context.Context, r PullRequest) (*PullPage, error)
 	}
 	for {
 		news := ts.news.wait()
-		page, err := e.Pull(context.WithoutCancel(ctx), r)
+		page, err := e.pullInTurn(context.WithoutCancel(ctx), r)
 		if err != nil || len(page.Items) > 0 || page.More {
 			return page, err
 		}
@@ -357,4 +360,16 @@ func (e *Engine) PullWait(ctx context.Context, r PullRequest) (*PullPage, error)
 		case <-news:
 		}
 	}
+}
+
+func (e *Engine) pullInTurn(ctx context.Context, r PullRequest) (*PullPage, error) {
+	if r.Turn == nil {
+		return e.Pull(ctx, r)
+	}
+	done, err := r.Turn()
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	return e.Pull(ctx, r)
 }
