@@ -108,7 +108,8 @@ type Limits struct {
 	Waiting int           // bytes of pushes, counted like that, that wait at a time; 8 MiB, and never less than one push
 	Calls   int           // other calls at work at a time, logins apart from the rest; 32, and 32 times as many wait
 	Queue   time.Duration // longest wait before work that a newcomer is let into; 300 ms
-	Conns   int           // open connections, more wait to be accepted; 4096
+	Conns   int           // open connections; with more, those that are slow or idle are closed; 12000
+	Unread  int           // bytes of requests that are being received or worked on, on all connections; 64 MiB
 	Device  Rate          // sync calls of a device; 20 a second, 200 at once
 	Actor   Rate          // calls of a user; 20 a second, 100 at once
 	Enrol   Rate          // enrolments from one address, which a whole municipality may share; 5 a second, 300 at once
@@ -127,7 +128,8 @@ func (l *Limits) setDefaults(engine sync.PushLimits) {
 	l.Waiting = max(l.Waiting, l.Wire+pushBase)
 	setDefault(&l.Calls, 32)
 	setDefault(&l.Queue, 300*time.Millisecond)
-	setDefault(&l.Conns, 4096)
+	setDefault(&l.Conns, 12_000)
+	setDefault(&l.Unread, 64<<20)
 	setDefault(&l.Device, Rate{50 * time.Millisecond, 200})
 	setDefault(&l.Actor, Rate{50 * time.Millisecond, 100})
 	setDefault(&l.Enrol, Rate{200 * time.Millisecond, 300})
@@ -229,7 +231,7 @@ func (s *Server) Serve(ln net.Listener) error {
 		s.external.Store(&base)
 	}
 	s.app.Handler() // builds the routing tree
-	ln = limitConns(ln, s.o.Limits.Conns)
+	ln = limitConns(ln, connLimits{s.o.Limits.Conns, int64(s.o.Limits.Unread), s.o.Limits.Read})
 	s.mu.Lock()
 	s.ln = ln
 	s.mu.Unlock()
