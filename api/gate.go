@@ -107,6 +107,7 @@ func (g *gate) stateOf(t *ticket) ticketState {
 type Load struct {
 	AtWork, AtWorkWeight   int64 // now
 	Waiting, WaitingWeight int64 // now
+	MostWaiting            int64 // the largest weight that ever waited
 	Admitted               int64 // calls that were let in
 	Waited                 int64 // of those and of the displaced: calls that were not let in at once
 	TurnedAway             int64 // answered with overloaded
@@ -133,7 +134,8 @@ func (g *gate) load() Load {
 	q := &g.q
 	return Load{
 		AtWork: q.workers, AtWorkWeight: q.working, Waiting: int64(q.lines.count), WaitingWeight: q.lines.weight,
-		Admitted: q.counts.admitted, Waited: q.counts.waited, TurnedAway: q.counts.turnedAway,
+		MostWaiting: q.mostWaiting,
+		Admitted:    q.counts.admitted, Waited: q.counts.waited, TurnedAway: q.counts.turnedAway,
 		Displaced: q.counts.displaced, GaveUp: q.counts.gaveUp, Away: int64(len(q.away)),
 	}
 }

@@ -48,7 +48,7 @@ type queueRules struct {
 
 const (
 	firstReturn = time.Second      // the earliest that anybody is told to come back
-	lastReturn  = time.Minute      // the latest
+	lastReturn  = 30 * time.Second // the latest
 	keepPlace   = 10 * time.Minute // how long a party that was turned away is remembered after the time it was told
 	awayHeld    = 20_000           // parties that are remembered, about 250 bytes each
 	idleGap     = time.Second      // work that stands still for longer says nothing about how fast it goes
@@ -69,7 +69,8 @@ type queue struct {
 	away   map[party]*list.Element
 	told   list.List // of *absence, in the order they were told
 
-	counts queueCounts
+	counts      queueCounts
+	mostWaiting int64 // weight, ever
 }
 
 // queueCounts only grow.
@@ -114,6 +115,7 @@ func (q *queue) arrive(now time.Time, t *ticket) (displaced []*ticket) {
 	t.state = inLine
 	q.lines.add(t)
 	q.counts.waited++
+	q.mostWaiting = max(q.mostWaiting, q.lines.weight)
 	return displaced
 }
 

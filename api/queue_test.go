@@ -180,17 +180,22 @@ func TestNobodyIsTurnedAwayForEver(t *testing.T) {
 	byTime := queueRules{work: 4, waiting: 1 << 30, target: 300 * time.Millisecond}
 	byRoom := queueRules{work: 4, waiting: 40, target: time.Hour}
 	for _, c := range []struct {
-		name   string
-		rules  queueRules
-		jitter float64
-		rude   bool
-		most   int // times that a polite party may be turned away
+		name    string
+		rules   queueRules
+		jitter  float64
+		rude    bool
+		seconds int
+		most    int // times that a polite party may be turned away
 	}{
-		{"by time", byTime, 0, false, 2}, {"by room", byRoom, 0, false, 2},
-		{"by time, late", byTime, 0.5, false, 3}, {"by room, late", byRoom, 0.5, false, 3},
-		{"by time, rude", byTime, 0.5, true, 4}, {"by room, rude", byRoom, 0.5, true, 4},
+		{"by time", byTime, 0, false, 10, 2}, {"by room", byRoom, 0, false, 10, 2},
+		{"by time, late", byTime, 0.5, false, 10, 3}, {"by room, late", byRoom, 0.5, false, 10, 3},
+		{"by time, rude", byTime, 0.5, true, 10, 4}, {"by room, rude", byRoom, 0.5, true, 10, 4},
+		// A crowd of three times what can be told times.
+		{"for long", byTime, 0, false, 30, 15},
 	} {
-		const rate, seconds = 40, 30
+		const rate = 40
+		seconds := time.Duration(c.seconds)
+		calls := 3 * rate * c.seconds
 		r := mathrand.New(mathrand.NewPCG(seed, 2))
 		s := newSimulation(c.rules, rate)
 		rude := map[party]bool{}
@@ -206,13 +211,13 @@ func TestNobodyIsTurnedAwayForEver(t *testing.T) {
 			}
 			s.at(s.now.Add(back), func() { s.arrive(k.party, 1) })
 		}
-		for i := range 3 * rate * seconds {
+		for i := range calls {
 			rude[tabletOf("a", i)] = c.rude && i%2 == 0
 			s.at(noon.Add(time.Duration(i)*time.Second/(3*rate)), func() { s.arrive(tabletOf("a", i), 1) })
 		}
 		s.run(noon.Add(10 * seconds * time.Second))
-		if len(s.served) != 3*rate*seconds {
-			t.Errorf("%s: %d of %d served", c.name, len(s.served), 3*rate*seconds)
+		if len(s.served) != calls {
+			t.Errorf("%s: %d of %d served", c.name, len(s.served), calls)
 		}
 		t.Logf("%s: the polite turned away %d times at most, %d times in all, done after %s", c.name, worst, all, s.free.Sub(noon))
 		if worst > c.most {
