@@ -204,3 +204,22 @@ func TestUnfinishedRequestsAreBounded(t *testing.T) {
 		t.Errorf("%+v", got.Results[0])
 	}
 }
+
+// A municipality behind one address: 300 tablets enrol, log in, push and pull, and none is told
+// to wait. All tablets of a house come from 127.0.0.1.
+func TestOneAddressForThreeHundredTablets(t *testing.T) {
+	h := newHouse(t)
+	person := h.people[testvik][0]
+	for i := range 300 {
+		actor := fmt.Sprint("nurse-", i)
+		d := h.tablet(testvik, actor, nurse) // fails the test on any answer but success
+		h.assign(testvik, actor, person)
+		d.push(d.entry(person, "register", score("score/vision", 1+i%5)))
+		d.ok(http.StatusOK, "GET", "/v1/sync/pull", d.auth(), nil, nil)
+	}
+	for name, l := range h.srv.Loads() {
+		if l.TurnedAway != 0 || l.Admitted == 0 {
+			t.Errorf("%s: %+v", name, l)
+		}
+	}
+}

@@ -172,7 +172,7 @@ func (f *fleet) enrol(ctx context.Context, i int) error {
 }
 
 // fromOwnAddress is a network by which a tablet has an address of its own, nil where that
-// cannot be. The server takes few enrolments from one address.
+// cannot be. The server limits enrolments from one address.
 func (f *fleet) fromOwnAddress(i int) *http.Client {
 	if runtime.GOOS != "linux" || !f.target.loopback() {
 		return nil
