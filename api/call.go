@@ -49,7 +49,7 @@ func (c *call) run() (answer, error) {
 		// Some readers take it for a slash: then the path is no route.
 		return answer{}, fail("not-found", "")
 	}
-	if f := c.authenticate(); f != nil {
+	if f := c.identify(); f != nil {
 		return answer{}, f
 	}
 	if c.r.who != public && c.r.who != byCode && !c.who.roles.Has(model.Role(c.r.roles)) {

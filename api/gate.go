@@ -2,6 +2,9 @@ package api
 
 import (
 	"context"
+	"hash/maphash"
+	"runtime"
+	"strconv"
 	gosync "sync"
 	"time"
 )
@@ -11,14 +14,16 @@ import (
 type class uint8
 
 const (
-	free   class = iota // answered at once: what only public routes are
-	pushes              // weighs what was sent: a push unfolds to many times its compressed size while it is judged
-	logins              // leases and enrolments
-	reads               // everything else: each call weighs one
+	free      class = iota // answered at once: what only public routes are
+	pushes                 // weighs what was sent: a push unfolds to many times its compressed size while it is judged
+	logins                 // leases and enrolments
+	reads                  // everything else: each call weighs one
+	leaseDoor              // before any of these: two signatures are checked to know who asks
+	tokenDoor              // the same for tokens of users, whose issuer may have to be asked for its keys
 	classes
 )
 
-var classNames = [classes]string{pushes: "push", logins: "login", reads: "read"}
+var classNames = [classes]string{pushes: "push", logins: "login", reads: "read", leaseDoor: "lease door", tokenDoor: "token door"}
 
 // pushBase is what a push weighs beside its bytes: one change costs a commit as well.
 const pushBase = 4 << 10
@@ -53,7 +58,34 @@ func newGates(now func() time.Time, l *Limits) (out [classes]*gate) {
 	for _, c := range []class{logins, reads} {
 		out[c] = newGate(now, 1, queueRules{work: int64(l.Calls), waiting: 32 * int64(l.Calls), target: l.Queue})
 	}
+	for _, c := range []class{leaseDoor, tokenDoor} {
+		out[c] = newGate(now, 1, queueRules{work: 8 * int64(runtime.GOMAXPROCS(0)), waiting: 1024, target: l.Queue / 3})
+	}
 	return out
+}
+
+// identify waits for the turn to be asked who one is, and asks. Before that nothing is known but
+// the address, and what is shown there: a proxy is one address for everybody, and a stranger
+// may show anything.
+func (c *call) identify() *failure {
+	door := tokenDoor
+	switch {
+	case c.r.who == public || c.r.who == byCode:
+		return c.authenticate() // costs nothing
+	case c.leaseLike():
+		door = leaseDoor
+	}
+	var shown maphash.Hash
+	shown.SetSeed(c.s.seed)
+	for _, a := range c.authorization {
+		_, _ = shown.WriteString(a) // never fails
+	}
+	leave, f := c.s.gates[door].enter(c.ctx, party{remoteKey(c.remote), strconv.FormatUint(shown.Sum64(), 36)}, 0)
+	if f != nil {
+		return f
+	}
+	defer leave()
+	return c.authenticate()
 }
 
 // enter waits for the party's turn and returns what ends the work, which may be called again.
@@ -117,7 +149,7 @@ type Load struct {
 }
 
 // Loads reports the load by class: "push" (weight is bytes as sent and 4 KiB a push), "login"
-// and "read" (a call weighs one). Routes that anybody may call are not counted: they never wait.
+// and "read" (a call weighs one), and "lease door" and "token door", where all of these show who they are. Routes that anybody may call are not counted: they never wait.
 func (s *Server) Loads() map[string]Load {
 	out := map[string]Load{}
 	for c, g := range s.gates {

@@ -268,7 +268,7 @@ func (s *Server) send(rc *fasthttp.RequestCtx, ex *exchange, a answer) {
 func (s *Server) sendFailure(rc *fasthttp.RequestCtx, ex *exchange, f *failure) {
 	if f.cause != nil {
 		level := slog.LevelInfo
-		if f.Status >= 500 {
+		if f.Status >= 500 && f.Code != "overloaded" { // a crowd must not fill the log with errors
 			level = slog.LevelError
 		}
 		s.o.Log.LogAttrs(rc, level, "refused", slog.String("request", ex.id), slog.String("route", ex.route),

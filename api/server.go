@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"log/slog"
 	"net"
@@ -152,6 +153,7 @@ type Server struct {
 	actors   *buckets
 	remotes  *buckets
 	gates    [classes]*gate
+	seed     maphash.Seed
 	tenants  gosync.Map // model.TenantID -> struct{}: those known to exist
 	labels   map[string]string
 
@@ -202,7 +204,7 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		o: o, labels: labelsOf(o.Catalogue), openapi: newDocument(contract.OpenAPIJSON()),
 		devices: newBuckets(o.Limits.Device), actors: newBuckets(o.Limits.Actor), remotes: newBuckets(o.Limits.Enrol),
-		gates: newGates(o.Now, &o.Limits),
+		gates: newGates(o.Now, &o.Limits), seed: maphash.MakeSeed(),
 	}
 	proofs, err := auth.NewProofVerifier(auth.ProofConfig{NonceKey: o.NonceKey})
 	if err != nil {
