@@ -30,7 +30,7 @@ type serveCmd struct {
 	BehindProxy bool       `help:"A proxy in front does TLS: allow plain HTTP on other addresses than loopback."`
 	External    string     `placeholder:"URL" help:"Base URL by which tablets call, when it is not the address listened on."`
 	OIDCConfig  string     `name:"oidc-config" placeholder:"FILE" help:"Identity providers whose access tokens are accepted, JSON."`
-	Memory      int        `default:"128" placeholder:"MIB" help:"Memory that the server tries to stay below, without the mapped store files. Default: ${default}."`
+	Memory      int        `default:"256" placeholder:"MIB" help:"Memory that the server tries to stay below, without the mapped store files. Default: ${default}."`
 	LogLevel    slog.Level `default:"info" placeholder:"LEVEL" help:"debug, info, warn or error. Default: ${default}."`
 }
 
