@@ -43,7 +43,7 @@ const (
 type queueRules struct {
 	work    int64         // weight at work at a time; a heavier call works alone
 	waiting int64         // weight that waits at a time
-	target  time.Duration // a newcomer who would not be done by then is turned away
+	target  time.Duration // a newcomer who would wait longer is turned away
 }
 
 const (
@@ -97,7 +97,7 @@ func (q *queue) arrive(now time.Time, t *ticket) (displaced []*ticket) {
 		q.admit(now, t)
 		return nil
 	}
-	if q.takes(t) > q.rules.target+time.Duration(t.turns)*q.rules.target/4 {
+	if q.wait(t) > q.rules.target+time.Duration(t.turns)*q.rules.target/4 {
 		q.turnAway(now, t)
 		return nil
 	}
@@ -171,13 +171,13 @@ func (q *queue) drain(weight float64) time.Duration {
 	return time.Duration(min(weight*q.spent/q.done, float64(time.Hour)))
 }
 
-// takes estimates how long a call would take now, given its turn, until its work is done.
-func (q *queue) takes(t *ticket) time.Duration {
+// wait estimates how long a call would wait now, given its turn.
+func (q *queue) wait(t *ticket) time.Duration {
 	ahead := float64(0)
 	if q.lines.count > 0 {
 		ahead = float64(q.lines.ahead(t.party.path())) * float64(q.lines.weight) / float64(q.lines.count)
 	}
-	return q.drain(float64(q.working) + ahead + float64(t.weight))
+	return q.drain(ahead + float64(t.weight))
 }
 
 // room finds whom a call may displace when there is no room for it: of tenants that take more

@@ -105,10 +105,10 @@ type Limits struct {
 	Idle    time.Duration // between requests of a connection; 75 s
 	Request time.Duration // of work on one request; 30 s
 	Wait    time.Duration // longest long poll; 25 s
-	AtWork  int           // bytes of pushes, as sent and 4 KiB for each, at work at a time; 256 KiB
+	AtWork  int           // bytes of pushes, as sent and 4 KiB for each, at work at a time; 512 KiB
 	Waiting int           // bytes of pushes, counted like that, that wait at a time; 8 MiB, and never less than one push
 	Calls   int           // other calls at work at a time, logins apart from the rest; 32, and 32 times as many wait
-	Queue   time.Duration // a newcomer who would have to wait, and not be done by then, is turned away; 400 ms
+	Queue   time.Duration // longest wait before work that a newcomer is let into; 300 ms
 	Conns   int           // open connections; with more, those that are slow or idle are closed; 12000
 	Unread  int           // bytes of requests that are being received or worked on, on all connections; 64 MiB
 	Device  Rate          // sync calls of a device; 20 a second, 200 at once
@@ -124,11 +124,11 @@ func (l *Limits) setDefaults(engine sync.PushLimits) {
 	setDefault(&l.Idle, 75*time.Second)
 	setDefault(&l.Request, 30*time.Second)
 	setDefault(&l.Wait, 25*time.Second)
-	setDefault(&l.AtWork, 256<<10)
+	setDefault(&l.AtWork, 512<<10)
 	setDefault(&l.Waiting, 8<<20)
 	l.Waiting = max(l.Waiting, l.Wire+pushBase)
 	setDefault(&l.Calls, 32)
-	setDefault(&l.Queue, 400*time.Millisecond)
+	setDefault(&l.Queue, 300*time.Millisecond)
 	setDefault(&l.Conns, 12_000)
 	setDefault(&l.Unread, 64<<20)
 	setDefault(&l.Device, Rate{50 * time.Millisecond, 200})
