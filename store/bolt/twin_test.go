@@ -1,8 +1,10 @@
 package bolt
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"go.etcd.io/bbolt"
@@ -82,5 +84,35 @@ func TestOldFilesGetTheirTwins(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// Check compares the index of twins with the log.
+func TestCheckTwins(t *testing.T) {
+	for name, change := range map[string]struct {
+		damage func(x *tx, twin []byte) error
+		want   string
+	}{
+		"one too few": {func(x *tx, twin []byte) error {
+			tb, err := x.table(twinTable)
+			x.writes++
+			return errors.Join(err, tb.delete(twin))
+		}, "the index of twins disagrees"},
+		"one too many": {func(x *tx, twin []byte) error {
+			return x.set(twinTable, append(twin[:len(twin)-8:len(twin)-8], 0, 0, 0, 0, 0, 0, 0, 99), twin[24:56]...)
+		}, "bucket twin has 5 keys for 4 entries"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, entries := twinStore(t)
+			defer s.Close()
+			twin := appendInt(twinPrefix(entries[1].Device, 1, entries[1].ID), 1)
+			_, err := s.Update(t.Context(), tenantID, nil, func(w store.Tx) error { return change.damage(w.(*tx), twin) })
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Check(t.Context(), tenantID); !errors.Is(err, store.ErrCorrupt) || !strings.Contains(err.Error(), change.want) {
+				t.Errorf("check: %v, want %q", err, change.want)
+			}
+		})
 	}
 }
