@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,8 +19,8 @@ type loadCmd struct {
 	Herd      string        `enum:"none,night,outage" default:"none" help:"Everybody comes back at once, after a night offline or after an outage of four hours in mid-day: night or outage. Default: ${default}."`
 	Within    time.Duration `default:"60s" help:"With --herd: time in which they all come. Default: ${default}."`
 	Login     int           `default:"0" placeholder:"PERCENT" help:"With --herd: so many of a hundred tablets log in first. Default: ${default}."`
-	Tablets   int           `help:"Tablets. Default: 50, and 10000 with --herd."`
-	Entries   int           `help:"Entries that each tablet signs offline. Default: 20; with --herd 4 after a night, 16 after an outage."`
+	Tablets   int           `default:"-1" placeholder:"N" help:"Tablets. Default: 50, and 10000 with --herd."`
+	Entries   int           `default:"-1" placeholder:"N" help:"Entries that each tablet signs offline. Default: 20; with --herd 4 after a night, 16 after an outage."`
 	Changes   int           `default:"10" help:"Changes of an entry, 1 to 200. Default: ${default}."`
 	Steady    int           `default:"5" help:"Entries of one change that each tablet then pushes one by one. Default: ${default}."`
 	Offline   time.Duration `default:"1s" help:"Time that tablets are offline: their entries are spread over it. Default: ${default}."`
@@ -52,12 +51,21 @@ Examples:
     flette load --url http://127.0.0.1:8080 --admin-data /srv/flette --pid 1234 --json`
 }
 
+// notGiven is the default of flags whose default depends on others.
+const notGiven = -1
+
 // Validate checks what belongs together.
 func (c *loadCmd) Validate() error {
-	if entries, herd := herdEntries[c.Herd]; herd {
-		c.Tablets, c.Entries, c.Steady = cmp.Or(c.Tablets, herdTablets), cmp.Or(c.Entries, entries), 0
+	tablets, entries := 50, 20
+	if n, herd := herdEntries[c.Herd]; herd {
+		tablets, entries, c.Steady = herdTablets, n, 0
 	}
-	c.Tablets, c.Entries = cmp.Or(c.Tablets, 50), cmp.Or(c.Entries, 20)
+	if c.Tablets == notGiven {
+		c.Tablets = tablets
+	}
+	if c.Entries == notGiven {
+		c.Entries = entries
+	}
 	switch {
 	case c.Within < 0 || c.Login < 0 || c.Login > 100:
 		return errors.New("--within and --login cannot be that")
