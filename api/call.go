@@ -37,6 +37,7 @@ type call struct {
 	query url.Values
 	body  []byte // decoded
 	who   caller
+	leave func() // ends the work of the route: see enter
 }
 
 // run answers, and keeps what a device was refused for its page.
@@ -57,7 +58,7 @@ func (c *call) work() (answer, error) {
 	if escapedSlash(c.path) {
 		return answer{}, fail("not-found", "")
 	}
-	if f := c.authenticate(); f != nil {
+	if f := c.identify(); f != nil {
 		return answer{}, f
 	}
 	if c.r.who != public && c.r.who != byCode && !c.who.roles.Has(model.Role(c.r.roles)) {
@@ -66,13 +67,10 @@ func (c *call) work() (answer, error) {
 	if f := c.readQuery(); f != nil {
 		return answer{}, f
 	}
-	if c.r.path == pathPush {
-		leave, f := c.s.pushes.enter(ctx, len(c.rawBody))
-		if f != nil {
-			return answer{}, f
-		}
-		defer leave()
+	if f := c.enter(); f != nil {
+		return answer{}, f
 	}
+	defer func() { c.leave() }()
 	if f := c.readBody(); f != nil {
 		return answer{}, f
 	}
@@ -82,6 +80,28 @@ func (c *call) work() (answer, error) {
 // escapedSlash reports whether some readers take the path for another one with a slash more:
 // then it is no route.
 func escapedSlash(path string) bool { return strings.Contains(strings.ToLower(path), "%2f") }
+
+// enter waits for the caller's turn to do the work of the route. A handler that then waits for
+// something calls leave first, and enters again to go on.
+func (c *call) enter() *failure {
+	c.leave = func() {}
+	g := c.s.gates[c.r.class()]
+	if g == nil {
+		return nil
+	}
+	p := party{string(c.who.tenant), string(c.who.actor)}
+	switch {
+	case c.who.lease != nil:
+		p.who = c.who.lease.Device.String()
+	case c.r.who == byCode:
+		p.who = remoteKey(c.remote)
+	}
+	leave, f := g.enter(c.ctx, p, len(c.rawBody))
+	if f == nil {
+		c.leave = leave
+	}
+	return f
+}
 
 func (c *call) readQuery() *failure {
 	var err error

@@ -38,9 +38,8 @@ func (c *call) authenticate() *failure {
 	req := auth.Request{
 		Authorization: c.authorization, DPoP: c.proof, Method: c.r.method, URL: *c.s.external.Load() + c.path,
 	}
-	leaseLike := c.r.who == byLease || (c.r.who == byTokenOr || c.r.who == byAny) && carriesLease(c.authorization)
 	var f *failure
-	if leaseLike {
+	if c.leaseLike() {
 		f = c.byLease(req)
 	} else {
 		f = c.byToken(req)
@@ -49,6 +48,11 @@ func (c *call) authenticate() *failure {
 		return f
 	}
 	return c.tenantExists()
+}
+
+// leaseLike says which of the two kinds of credentials a route that takes both was shown.
+func (c *call) leaseLike() bool {
+	return c.r.who == byLease || (c.r.who == byTokenOr || c.r.who == byAny) && carriesLease(c.authorization)
 }
 
 // carriesLease looks at the token's typ to know which verifier to ask; the verifier decides.

@@ -23,6 +23,8 @@
 //	    the device or actor: no URL, query, header, body, name or token.
 //	H8  Messages with two readings are refused with 400 and the connection is closed: see front.go.
 //	H9  A request that is refused with a 4xx has had no effect.
+//	H10-H13 What works and what waits is bounded, takes turns and is told when to come back: see queue.go.
+//	H14 Idle and slow connections keep nobody out: see conns.go.
 //
 // # Behind a proxy
 //

@@ -122,6 +122,17 @@ func pull(c *call) (answer, error) {
 	} else {
 		ctx, cancel := context.WithTimeout(c.s.polls, min(time.Duration(wait)*time.Second, c.s.o.Limits.Wait))
 		defer cancel()
+		// Who waits for news does not work: each page is made in its turn, the first in the one at hand.
+		first := true
+		r.Turn = func() (func(), error) {
+			if !first {
+				if f := c.enter(); f != nil {
+					return nil, f
+				}
+			}
+			first = false
+			return c.leave, nil
+		}
 		page, err = c.engine().PullWait(ctx, r)
 	}
 	if errors.Is(err, store.ErrNotFound) {

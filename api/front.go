@@ -2,11 +2,6 @@ package api
 
 import (
 	"bytes"
-	"io"
-	"net"
-	gosync "sync"
-	"sync/atomic"
-	"time"
 
 	"github.com/valyala/fasthttp"
 )
@@ -85,101 +80,4 @@ func printable(b []byte) bool {
 		}
 	}
 	return true
-}
-
-// limitConns lets n connections be open at a time; the others wait in the kernel's queue.
-func limitConns(ln net.Listener, n int) net.Listener {
-	return &limitListener{
-		Listener: ln, slots: make(chan struct{}, n), closed: make(chan struct{}), silent: map[*limitedConn]struct{}{},
-	}
-}
-
-type limitListener struct {
-	net.Listener
-	slots  chan struct{}
-	closed chan struct{}
-	once   gosync.Once
-
-	mu     gosync.Mutex
-	silent map[*limitedConn]struct{} // nothing was ever read from them
-}
-
-func (l *limitListener) Accept() (net.Conn, error) {
-	select {
-	case l.slots <- struct{}{}:
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-	c, err := l.Listener.Accept()
-	if err != nil {
-		<-l.slots
-		return nil, err
-	}
-	own := &limitedConn{Conn: c, l: l}
-	l.mu.Lock()
-	l.silent[own] = struct{}{}
-	l.mu.Unlock()
-	return own, nil
-}
-
-// Close also ends connections on which nothing was ever asked: clients open some in advance,
-// and the framework's shutdown would wait for their first request. It may be called again;
-// it says nothing then.
-func (l *limitListener) Close() (err error) {
-	l.once.Do(func() {
-		close(l.closed)
-		err = l.Listener.Close()
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		for c := range l.silent {
-			_ = c.Conn.Close() // its reader sees the end and gives the slot back
-		}
-	})
-	return err
-}
-
-func (l *limitListener) heard(c *limitedConn) {
-	l.mu.Lock()
-	delete(l.silent, c)
-	l.mu.Unlock()
-}
-
-// limitedConn gives its slot back when it is closed, and can linger.
-type limitedConn struct {
-	net.Conn
-	l      *limitListener
-	once   gosync.Once
-	spoke  gosync.Once
-	linger atomic.Bool
-}
-
-// Read notes that the connection is in use.
-func (c *limitedConn) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
-	if n > 0 {
-		c.spoke.Do(func() { c.l.heard(c) })
-	}
-	return n, err
-}
-
-const (
-	lingerFor   = 3 * time.Second
-	lingerBytes = 64 << 20
-)
-
-// Close closes the connection. After an answer to a body that was not read to its end it
-// first reads on for a while: otherwise the system resets the connection, and the client sees
-// that instead of the answer, which told it what fits.
-func (c *limitedConn) Close() (err error) {
-	c.once.Do(func() {
-		if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && c.linger.Load() && half.CloseWrite() == nil {
-			enough := time.AfterFunc(lingerFor, func() { _ = c.Conn.Close() })
-			_, _ = io.CopyN(io.Discard, c.Conn, lingerBytes) // whatever ends it, the connection ends
-			enough.Stop()
-		}
-		err = c.Conn.Close()
-		c.l.heard(c)
-		<-c.l.slots
-	})
-	return err
 }

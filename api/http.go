@@ -50,7 +50,8 @@ func (s *Server) newApp() *fiber.App {
 		Immutable: true, StrictRouting: true, CaseSensitive: true, DisableStartupMessage: true,
 		DisablePreParseMultipartForm: true, // it would decode on its own, before any check of ours
 		BodyLimit:                    max(l.Wire, decisionBody), ReadBufferSize: readBuffer,
-		ReadTimeout: l.Read, WriteTimeout: l.Write, IdleTimeout: l.Idle,
+		ReduceMemoryUsage: true, // an idle connection keeps no buffers: 10,000 of them would hold 400 MiB
+		ReadTimeout:       l.Read, WriteTimeout: l.Write, IdleTimeout: l.Idle,
 		ErrorHandler: s.onError,
 	})
 	for i := range routes {
@@ -66,6 +67,9 @@ func (s *Server) newApp() *fiber.App {
 	}
 	inner := server.Handler
 	server.Handler = func(rc *fasthttp.RequestCtx) {
+		if conn, ok := rc.Conn().(*limitedConn); ok {
+			conn.serving()
+		}
 		ex := s.begin(rc)
 		defer s.end(rc, ex)
 		if why := smuggled(&rc.Request.Header); why != "" {
@@ -283,7 +287,7 @@ func (s *Server) send(rc *fasthttp.RequestCtx, ex *exchange, a answer) {
 func (s *Server) sendFailure(rc *fasthttp.RequestCtx, ex *exchange, f *failure) {
 	if f.cause != nil {
 		level := slog.LevelInfo
-		if f.Status >= 500 {
+		if f.Status >= 500 && f.Code != "overloaded" { // a crowd must not fill the log with errors
 			level = slog.LevelError
 		}
 		s.o.Log.LogAttrs(rc, level, "refused", slog.String("request", ex.id), slog.String("route", ex.route),
@@ -314,7 +318,8 @@ func (s *Server) sendFailure(rc *fasthttp.RequestCtx, ex *exchange, f *failure) 
 	s.write(rc, ex, f.Status, problemMIME, "no-store", body)
 }
 
-// retryAfter spreads those who were sent away together: a third to all of it on top.
+// retryAfter spreads those who were sent away together: up to as much again on top, or up to a
+// quarter where the queue gave everybody a time of their own (H13).
 func (s *Server) retryAfter(f *failure) int {
 	base := f.retry
 	switch f.Status {
@@ -327,9 +332,19 @@ func (s *Server) retryAfter(f *failure) int {
 	}
 	var b [1]byte
 	if _, err := io.ReadFull(s.o.Rand, b[:]); err != nil {
-		return base
+		return max(base, int(f.after/time.Second)+1)
+	}
+	share := float64(b[0]) / 256
+	if f.after > 0 {
+		return returnIn(f.after, share)
 	}
 	return base + base*int(b[0])/255
+}
+
+// returnIn is a time in whole seconds: rounded up or down so that those told a part of a second
+// more come later on the whole, with up to a quarter of it on top.
+func returnIn(after time.Duration, share float64) int {
+	return max(1, int(after.Seconds()*(1+share/4)+share))
 }
 
 func (s *Server) write(rc *fasthttp.RequestCtx, ex *exchange, status int, mime, cache string, body []byte) {

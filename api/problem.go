@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"flette/api/auth"
 	contract "flette/mobile-contract"
@@ -17,8 +18,9 @@ import (
 // with it.
 type failure struct {
 	contract.Problem
-	challenge string // WWW-Authenticate
-	retry     int    // Retry-After in seconds, before jitter; 0 for the default of the status
+	challenge string        // WWW-Authenticate
+	retry     int           // Retry-After in seconds, before jitter; 0 for the default of the status
+	after     time.Duration // the same where the queue gave a time: times that differ already
 	etag      string
 	cause     error // for the log only
 	hangUp    bool  // close the connection

@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"log/slog"
 	"net"
@@ -104,14 +105,18 @@ type Limits struct {
 	Idle    time.Duration // between requests of a connection; 75 s
 	Request time.Duration // of work on one request; 30 s
 	Wait    time.Duration // longest long poll; 25 s
-	AtWork  int           // bytes of pushes, as sent, at work at a time; 512 KiB
+	AtWork  int           // bytes of pushes, as sent and 4 KiB for each, at work at a time; 512 KiB
+	Waiting int           // bytes of pushes, counted like that, that wait at a time; 8 MiB, and never less than one push
+	Calls   int           // other calls at work at a time, logins apart from the rest; 32, and 32 times as many wait
+	Queue   time.Duration // longest wait before work that a newcomer is let into; 300 ms
+	Unread  int           // bytes of requests that are being received or worked on, on all connections; 64 MiB
 	Load    time.Duration // to take a snapshot; a longer one goes on after its last mark; 15 min
 	Loads   int           // snapshots being sent at a time; 32
 	Streams int           // event streams open at a time; half of Conns
-	Conns   int           // open connections, more wait to be accepted; 4096
+	Conns   int           // open connections; with more, those that are slow or idle are closed; 12000
 	Device  Rate          // sync calls of a device; 20 a second, 200 at once
 	Actor   Rate          // calls of a user; 20 a second, 100 at once
-	Enrol   Rate          // enrolments from one address; one each 6 s, 20 at once
+	Enrol   Rate          // enrolments from one address, which a whole municipality may share; 5 a second, 300 at once
 	Glass   Rate          // tries of a user to break the glass; one each 5 min, 10 at once
 }
 
@@ -124,13 +129,18 @@ func (l *Limits) setDefaults(engine sync.PushLimits) {
 	setDefault(&l.Request, 30*time.Second)
 	setDefault(&l.Wait, 25*time.Second)
 	setDefault(&l.AtWork, 512<<10)
-	setDefault(&l.Load, 15*time.Minute)
-	setDefault(&l.Loads, 32)
-	setDefault(&l.Conns, 4096)
-	setDefault(&l.Streams, (l.Conns+1)/2)
+	setDefault(&l.Waiting, 8<<20)
+	l.Waiting = max(l.Waiting, l.Wire+pushBase)
+	setDefault(&l.Calls, 32)
+	setDefault(&l.Queue, 300*time.Millisecond)
+	setDefault(&l.Conns, 12_000)
+	setDefault(&l.Unread, 64<<20)
 	setDefault(&l.Device, Rate{50 * time.Millisecond, 200})
 	setDefault(&l.Actor, Rate{50 * time.Millisecond, 100})
-	setDefault(&l.Enrol, Rate{6 * time.Second, 20})
+	setDefault(&l.Enrol, Rate{200 * time.Millisecond, 300})
+	setDefault(&l.Load, 15*time.Minute)
+	setDefault(&l.Loads, 32)
+	setDefault(&l.Streams, (l.Conns+1)/2)
 	setDefault(&l.Glass, Rate{5 * time.Minute, 10})
 }
 
@@ -152,9 +162,10 @@ type Server struct {
 	remotes  *buckets
 	glasses  *buckets
 	missed   atomic.Int64 // tries to break the glass for whom nobody knows
-	pushes   *gate
-	loads    *places    // snapshots
-	streams  *places    // event streams
+	loads    *places      // snapshots
+	streams  *places      // event streams
+	gates    [classes]*gate
+	seed     maphash.Seed
 	tenants  gosync.Map // model.TenantID -> struct{}: those known to exist
 	labels   map[string]string
 
@@ -206,8 +217,8 @@ func New(o Options) (*Server, error) {
 		o: o, labels: labelsOf(o.Catalogue), openapi: newDocument(contract.OpenAPIJSON()),
 		devices: newBuckets(o.Limits.Device), actors: newBuckets(o.Limits.Actor), remotes: newBuckets(o.Limits.Enrol),
 		glasses: newBuckets(o.Limits.Glass),
-		pushes:  newGate(o.Limits.AtWork),
 		loads:   newPlaces(o.Limits.Loads), streams: newPlaces(o.Limits.Streams),
+		gates: newGates(o.Now, &o.Limits), seed: maphash.MakeSeed(),
 	}
 	proofs, err := auth.NewProofVerifier(auth.ProofConfig{NonceKey: o.NonceKey})
 	if err != nil {
@@ -236,7 +247,7 @@ func (s *Server) Serve(ln net.Listener) error {
 		s.external.Store(&base)
 	}
 	s.app.Handler() // builds the routing tree
-	ln = limitConns(ln, s.o.Limits.Conns)
+	ln = limitConns(ln, connLimits{s.o.Limits.Conns, int64(s.o.Limits.Unread), s.o.Limits.Read})
 	s.mu.Lock()
 	s.ln = ln
 	s.mu.Unlock()

@@ -126,36 +126,6 @@ func TestSlowRequest(t *testing.T) {
 	}
 }
 
-// One connection too many waits for its turn.
-func TestConnectionLimit(t *testing.T) {
-	h := newHouse(t, func(o *Options) { o.Limits.Conns = 1 })
-	first, err := net.Dial("tcp", strings.TrimPrefix(h.url, "http://"))
-	must(t, err)
-	second, err := net.Dial("tcp", strings.TrimPrefix(h.url, "http://"))
-	must(t, err)
-	const get = "GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"
-	r1, r2 := bufio.NewReader(first), bufio.NewReader(second)
-	_, err = io.WriteString(second, get)
-	must(t, err)
-	for range 3 {
-		_, err = io.WriteString(first, get)
-		must(t, err)
-		res, err := http.ReadResponse(r1, nil)
-		must(t, err)
-		_, err = io.Copy(io.Discard, res.Body)
-		must(t, err)
-		must(t, res.Body.Close())
-	}
-	if r2.Buffered() != 0 {
-		t.Error("the second was served beside the first")
-	}
-	must(t, first.Close())
-	res, err := http.ReadResponse(r2, nil)
-	must(t, err)
-	must(t, res.Body.Close())
-	must(t, second.Close())
-}
-
 // Documents that never change may be kept; nothing else may. Answers come encoded if asked.
 func TestDocumentsAndEncoding(t *testing.T) {
 	h := newHouse(t)

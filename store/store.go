@@ -76,12 +76,19 @@ type View interface {
 	// EntryPosition finds an entry of a person (the zero person for entries that name none
 	// readably). ErrNotFound when the id is not known. A driver may go through the person's
 	// entries, from the newest to the one asked for: ask it about recent entries, or rarely.
-	// DeviceEntries finds an id whose device and seq are known at once.
+	// EntryOf finds an id whose device and seq are known at once.
 	EntryPosition(person model.PersonID, id model.EntryID) (int64, error)
 
 	// DeviceEntries returns all entries with this device and seq, in order of position: none,
 	// one, or several after a fork. Those of seq 0 belong to no chain, so there may be many.
 	DeviceEntries(device model.DeviceID, seq int64) ([]DeviceEntry, error)
+
+	// FirstOf returns the first of them. ErrNotFound when there is none. It costs the same
+	// however many there are, and so does EntryOf.
+	FirstOf(device model.DeviceID, seq int64) (DeviceEntry, error)
+
+	// EntryOf returns the position of the one with this id. ErrNotFound when there is none.
+	EntryOf(device model.DeviceID, seq int64, id model.EntryID) (int64, error)
 
 	// PersonPositions returns up to limit positions of the person's entries after a position
 	// (-1: from the start), ascending.

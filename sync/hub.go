@@ -291,7 +291,7 @@ func (e *Engine) PullWait(ctx context.Context, r PullRequest) (*PullPage, error)
 	}
 	defer s.Close()
 	for {
-		page, err := e.Pull(work, r)
+		page, err := e.pullInTurn(work, r)
 		if err != nil || len(page.Items) > 0 || page.More {
 			return page, err
 		}

@@ -19,6 +19,9 @@ type PullRequest struct {
 	JKT    string // thumbprint of the key that the lease is bound to; "" is not compared
 	Cursor string // "" for the first
 	Limit  int    // items a page, about; 500 when 0
+	// Turn, when it is set, is asked before PullWait makes a page, and what it returns is
+	// called after: while it waits for news it holds nobody's place. Its error ends the wait.
+	Turn func() (done func(), err error)
 }
 
 // PullPage is applied atomically by the tablet (S8).
@@ -488,4 +491,15 @@ func (p *puller) settledBefore() string {
 		return ""
 	}
 	return store.Settlement{Device: p.r.Device, Position: p.c.position - 1}.DocKey()
+}
+func (e *Engine) pullInTurn(ctx context.Context, r PullRequest) (*PullPage, error) {
+	if r.Turn == nil {
+		return e.Pull(ctx, r)
+	}
+	done, err := r.Turn()
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	return e.Pull(ctx, r)
 }

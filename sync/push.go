@@ -213,15 +213,13 @@ func (b *batch) take(c *candidate, res *Result) error {
 
 // duplicate answers an entry that is known already with its first outcome (S2).
 func (b *batch) duplicate(c *candidate, res *Result) (bool, error) {
-	others, err := b.tx.DeviceEntries(c.jws.Device, c.seq())
+	at, err := b.tx.EntryOf(c.jws.Device, c.seq(), c.jws.ID)
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
 	if err != nil {
 		return false, err
 	}
-	i := slices.IndexFunc(others, func(o store.DeviceEntry) bool { return o.ID == c.jws.ID })
-	if i < 0 {
-		return false, nil
-	}
-	at := others[i].Position
 	l, err := b.tx.Entry(at)
 	if err != nil {
 		return false, err
@@ -270,12 +268,12 @@ func (b *batch) chain(c *candidate) error {
 	if seq == 0 {
 		return nil // its seq belongs to no chain of ours
 	}
-	if seq <= ch.Last && !inGap(ch.Missing, seq) {
-		others, err := b.tx.DeviceEntries(c.jws.Device, seq)
+	if seq <= ch.Last {
+		_, taken, err := b.idAt(c.jws.Device, seq)
 		if err != nil {
 			return err
 		}
-		if len(others) > 0 {
+		if taken {
 			ch.Forked = true
 			c.quarantine(model.Problemf(CodeSeqFork, "/seq", "another entry of this device has the same seq: the tablet was cloned or restored; enrol it anew"))
 			return nil
@@ -290,65 +288,17 @@ func (b *batch) chain(c *candidate) error {
 // link checks prev against what we hold and notes gaps.
 func (b *batch) link(c *candidate, ch *store.Chain) error {
 	return linkChain(ch, c.seq(), c.jws.ID, c.frame().Prev, func(seq int64) (model.EntryID, bool, error) {
-		found, err := b.tx.DeviceEntries(c.jws.Device, seq)
-		if err != nil || len(found) == 0 {
-			return model.EntryID{}, false, err
-		}
-		return found[0].ID, true, nil
+		return b.idAt(c.jws.Device, seq)
 	})
 }
 
-// linkChain adds an entry to a chain. idAt gives the entry first received with a seq.
-func linkChain(ch *store.Chain, seq int64, id model.EntryID, prev string, idAt func(int64) (model.EntryID, bool, error)) error {
-	switch {
-	case seq == ch.Last+1:
-		if ch.Last > 0 && prev != ch.LastID.String() {
-			breakAt(ch, seq)
-		}
-	case seq > ch.Last+1:
-		ch.Missing = append(ch.Missing, store.Gap{From: ch.Last + 1, To: seq - 1})
-	default:
-		ch.Missing = fillGap(ch.Missing, seq)
-		before, ok, err := idAt(seq - 1)
-		if err != nil {
-			return err
-		}
-		if ok && prev != before.String() {
-			breakAt(ch, seq)
-		}
+// idAt is the entry first received with a seq.
+func (b *batch) idAt(device model.DeviceID, seq int64) (model.EntryID, bool, error) {
+	first, err := b.tx.FirstOf(device, seq)
+	if errors.Is(err, store.ErrNotFound) {
+		return model.EntryID{}, false, nil
 	}
-	if seq > ch.Last {
-		ch.Last, ch.LastID = seq, id
-	}
-	return nil
-}
-
-func breakAt(ch *store.Chain, seq int64) {
-	if ch.Broken == 0 || seq < ch.Broken {
-		ch.Broken = seq
-	}
-}
-
-func inGap(gaps []store.Gap, seq int64) bool {
-	return slices.ContainsFunc(gaps, func(g store.Gap) bool { return g.From <= seq && seq <= g.To })
-}
-
-// fillGap removes seq from the gaps.
-func fillGap(gaps []store.Gap, seq int64) []store.Gap {
-	out := make([]store.Gap, 0, len(gaps)+1)
-	for _, g := range gaps {
-		if seq < g.From || seq > g.To {
-			out = append(out, g)
-			continue
-		}
-		if g.From < seq {
-			out = append(out, store.Gap{From: g.From, To: seq - 1})
-		}
-		if seq < g.To {
-			out = append(out, store.Gap{From: seq + 1, To: g.To})
-		}
-	}
-	return out
+	return first.ID, err == nil, err
 }
 
 // finish writes what is kept once per update.

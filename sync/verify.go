@@ -193,8 +193,8 @@ func (w *verifier) entry(p int64, l *store.LogEntry) error {
 		}
 	}
 	if l.Seq > 0 {
-		found, err := w.v.DeviceEntries(l.Device, l.Seq)
-		if err != nil || !slices.Contains(found, store.DeviceEntry{Position: p, ID: l.ID}) {
+		at, err := w.v.EntryOf(l.Device, l.Seq, l.ID)
+		if err != nil || at != p {
 			w.r.add("position %d: the index by device does not lead here", p)
 		}
 		if f := signed.frame(); f != nil {

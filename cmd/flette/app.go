@@ -12,6 +12,7 @@ import (
 	gosync "sync"
 	"time"
 
+	"flette/api"
 	"flette/api/auth"
 	"flette/internal/seal"
 	"flette/iplos"
@@ -39,6 +40,8 @@ type app struct {
 	// Set by serve, before anybody can ask.
 	external       string                      // base URL that tablets use, "" without a server
 	tenantsChanged func(context.Context) error // makes tokens of a new tenant good; may be nil
+
+	limits api.Limits // of a server over this app
 
 	mu    gosync.Mutex
 	keys  map[model.TenantID]*seal.Keys

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"flette/api"
 	"flette/model"
 )
 
@@ -105,6 +106,7 @@ func newStory(dir string, seed uint64, listen string, tell func(string)) (s *sto
 // demoServer is the server of `flette serve` inside the demo.
 type demoServer struct {
 	listen string
+	api    *api.Server
 	cancel context.CancelFunc
 	done   chan struct{} // closed when it has ended
 	err    error         // then
@@ -122,6 +124,7 @@ func (d *demoServer) start(a *app) (url string, err error) {
 		cancel()
 		return "", errors.Join(err, ln.Close())
 	}
+	d.api = server
 	d.cancel, d.done = cancel, make(chan struct{})
 	ready := make(chan struct{})
 	go func() {

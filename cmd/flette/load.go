@@ -16,8 +16,11 @@ type loadCmd struct {
 	AdminData string        `placeholder:"DIR" help:"Data folder of the server at --url: tablets are set up through its socket."`
 	Spawn     bool          `help:"Start a server of its own, as without --url."`
 	PID       int           `name:"pid" placeholder:"PID" help:"Process of the server at --url, to measure its CPU and memory."`
-	Tablets   int           `default:"50" help:"Tablets. Default: ${default}."`
-	Entries   int           `default:"20" help:"Entries that each tablet signs offline. Default: ${default}."`
+	Herd      string        `enum:"none,night,outage" default:"none" help:"Everybody comes back at once, after a night offline or after an outage of four hours in mid-day: night or outage. Default: ${default}."`
+	Within    time.Duration `default:"60s" help:"With --herd: time in which they all come. Default: ${default}."`
+	Login     int           `default:"0" placeholder:"PERCENT" help:"With --herd: so many of a hundred tablets log in first. Default: ${default}."`
+	Tablets   int           `default:"-1" placeholder:"N" help:"Tablets. Default: 50, and 10000 with --herd."`
+	Entries   int           `default:"-1" placeholder:"N" help:"Entries that each tablet signs offline. Default: 20; with --herd 4 after a night, 16 after an outage."`
 	Changes   int           `default:"10" help:"Changes of an entry, 1 to 200. Default: ${default}."`
 	Steady    int           `default:"5" help:"Entries of one change that each tablet then pushes one by one. Default: ${default}."`
 	Offline   time.Duration `default:"1s" help:"Time that tablets are offline: their entries are spread over it. Default: ${default}."`
@@ -37,15 +40,35 @@ Signing the offline entries and setting up are not part of the figures; the driv
 work on the same machine is. The run makes a municipality of its own (load-...) and leaves it
 in the data folder of a server that was given by --url.
 
+With --herd the tablets do not take turns: each comes at its time with all that it signed, on
+a connection of its own, pushes, pulls, and comes back when the server asks it to. The report
+says how long that took, what the calls that were let in took, and how many were turned away.
+
 Examples:
 
+    flette load --herd night
     flette load --tablets 200 --entries 20 --changes 10
     flette load --url http://127.0.0.1:8080 --admin-data /srv/flette --pid 1234 --json`
 }
 
+// notGiven is the default of flags whose default depends on others.
+const notGiven = -1
+
 // Validate checks what belongs together.
 func (c *loadCmd) Validate() error {
+	tablets, entries := 50, 20
+	if n, herd := herdEntries[c.Herd]; herd {
+		tablets, entries, c.Steady = herdTablets, n, 0
+	}
+	if c.Tablets == notGiven {
+		c.Tablets = tablets
+	}
+	if c.Entries == notGiven {
+		c.Entries = entries
+	}
 	switch {
+	case c.Within < 0 || c.Login < 0 || c.Login > 100:
+		return errors.New("--within and --login cannot be that")
 	case (c.URL == "") != (c.AdminData == ""):
 		return errors.New("--url and --admin-data go together")
 	case c.URL != "" && c.Spawn:
@@ -79,7 +102,12 @@ func (c *loadCmd) Run(ctx context.Context, out *output) (err error) {
 	}
 	defer func() { err = errors.Join(err, f.close()) }()
 	f.progress = out.bar
-	report, err := f.run(ctx)
+	run := f.run
+	if c.Herd != "none" {
+		f.herd = herdPlan{Within: c.Within, Login: c.Login}
+		run = f.runHerd
+	}
+	report, err := run(ctx)
 	if err != nil {
 		return problemf("load-failed", "the load did not come to its end: %v", err)
 	}
@@ -88,6 +116,10 @@ func (c *loadCmd) Run(ctx context.Context, out *output) (err error) {
 	}
 	if report.Audit.Missing > 0 {
 		fmt.Fprintf(out.stderr, "flette: %d acknowledged entries are missing\n", report.Audit.Missing)
+		return exitError(exitFailure)
+	}
+	if !report.Herd.ok() {
+		fmt.Fprintln(out.stderr, "flette: the journal is not what was acknowledged")
 		return exitError(exitFailure)
 	}
 	return nil

@@ -24,6 +24,7 @@ type fleet struct {
 	target   *loadTarget
 	salt     string
 	encoding string
+	herd     herdPlan
 	atOnce   int
 	http     *http.Client
 	meter    *meter
@@ -31,6 +32,7 @@ type fleet struct {
 	people   []model.PersonID
 	members  []member
 	now      func() time.Time
+	sleep    func(context.Context, time.Duration) error // of tablets that are told to come back; nil: as long as they are told
 	began    time.Time
 	progress func(what string, of int) (step func(), done func())
 }
@@ -99,7 +101,7 @@ func (f *fleet) config(i int) client.Config {
 	return client.Config{
 		URL: f.target.url, HTTP: f.http, Key: f.plan.key(i, f.salt), Encoding: f.encoding,
 		Wall: f.now, Mono: func() time.Duration { return f.now().Sub(f.began) },
-		App: loadApp, Tries: patience, Keep: -1, Lean: true,
+		Sleep: f.sleep, App: loadApp, Tries: patience, Keep: -1, Lean: true,
 		Save: func(s *client.State) error {
 			kept := *s
 			kept.Outbox, kept.Kept = nil, nil
@@ -111,6 +113,11 @@ func (f *fleet) config(i int) client.Config {
 
 // tablet wakes a tablet with these entries in its outbox.
 func (f *fleet) tablet(i int, entries []string) (*client.Tablet, error) {
+	return f.tabletOn(f.http, i, entries)
+}
+
+// tabletOn is tablet on a network of its own.
+func (f *fleet) tabletOn(network *http.Client, i int, entries []string) (*client.Tablet, error) {
 	state := f.members[i].state
 	state.Outbox = make([]client.Pending, len(entries))
 	for k, jws := range entries {
@@ -120,7 +127,9 @@ func (f *fleet) tablet(i int, entries []string) (*client.Tablet, error) {
 		}
 		state.Outbox[k] = client.Pending{ID: j.ID, JWS: jws}
 	}
-	return client.Restore(f.config(i), &state)
+	cfg := f.config(i)
+	cfg.HTTP = network
+	return client.Restore(cfg, &state)
 }
 
 // enrol makes a tablet with a caseload and somebody logged in.
@@ -163,7 +172,7 @@ func (f *fleet) enrol(ctx context.Context, i int) error {
 }
 
 // fromOwnAddress is a network by which a tablet has an address of its own, nil where that
-// cannot be. The server takes few enrolments from one address.
+// cannot be. The server limits enrolments from one address.
 func (f *fleet) fromOwnAddress(i int) *http.Client {
 	if runtime.GOOS != "linux" || !f.target.loopback() {
 		return nil

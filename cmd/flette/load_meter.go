@@ -7,60 +7,94 @@ import (
 	"time"
 )
 
-// meter is a transport that measures pushes. It counts bodies as they are sent, compressed.
+// meter measures calls of a kind. It counts bodies as they are sent, compressed.
 type meter struct {
 	base http.RoundTripper
 	now  func() time.Time
 
-	mu    gosync.Mutex
-	phase meterPhase
+	mu     gosync.Mutex
+	phases meterPhases
 }
+
+// Kinds of calls that are measured.
+const (
+	meterPush = iota
+	meterPull
+	meterLogin
+	meterKinds
+)
+
+var meterPaths = map[string]int{"/v1/sync/push": meterPush, "/v1/sync/pull": meterPull, "/v1/leases": meterLogin}
+
+type meterPhases [meterKinds]meterPhase
 
 // meterPhase is what happened since the meter was last read.
 type meterPhase struct {
-	took   []time.Duration // of pushes that were answered with 200
-	bytes  int64           // of those pushes' bodies
-	turned int             // pushes that were told to come later
-	failed int             // pushes with another answer, or none
+	took   []time.Duration // of calls that were answered with success
+	bytes  int64           // of those calls' bodies
+	turned int             // calls that were told to come later
+	failed int             // calls with another answer, or none
 }
 
 // RoundTrip implements http.RoundTripper.
-func (m *meter) RoundTrip(req *http.Request) (*http.Response, error) {
-	if req.URL.Path != "/v1/sync/push" {
-		return m.base.RoundTrip(req)
+func (m *meter) RoundTrip(req *http.Request) (*http.Response, error) { return m.measure(m.base, req) }
+
+// metered is a meter over a network of its own.
+type metered struct {
+	m    *meter
+	base http.RoundTripper
+}
+
+// RoundTrip implements http.RoundTripper.
+func (v *metered) RoundTrip(req *http.Request) (*http.Response, error) {
+	return v.m.measure(v.base, req)
+}
+
+func (m *meter) measure(base http.RoundTripper, req *http.Request) (*http.Response, error) {
+	kind, measured := meterPaths[req.URL.Path]
+	if !measured {
+		return base.RoundTrip(req)
 	}
 	began := m.now()
-	res, err := m.base.RoundTrip(req)
+	res, err := base.RoundTrip(req)
 	took := m.now().Sub(began)
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	p := &m.phases[kind]
 	switch {
 	case err != nil:
-		m.phase.failed++
-	case res.StatusCode == http.StatusOK:
-		m.phase.took = append(m.phase.took, took)
-		m.phase.bytes += max(req.ContentLength, 0)
+		p.failed++
+	case res.StatusCode == http.StatusOK || res.StatusCode == http.StatusCreated:
+		p.took = append(p.took, took)
+		p.bytes += max(req.ContentLength, 0)
 	case res.StatusCode == http.StatusTooManyRequests || res.StatusCode == http.StatusServiceUnavailable:
-		m.phase.turned++
+		p.turned++
+	case res.StatusCode == http.StatusUnauthorized:
+		// The server asks for another proof, and the tablet makes it: not an end.
 	default:
-		m.phase.failed++
+		p.failed++
 	}
 	return res, err
 }
 
 // CloseIdleConnections is what http.Client asks of its transport.
-func (m *meter) CloseIdleConnections() {
-	if c, ok := m.base.(interface{ CloseIdleConnections() }); ok {
+func (m *meter) CloseIdleConnections() { closeIdle(m.base) }
+
+// CloseIdleConnections is what http.Client asks of its transport.
+func (v *metered) CloseIdleConnections() { closeIdle(v.base) }
+
+func closeIdle(base http.RoundTripper) {
+	if c, ok := base.(interface{ CloseIdleConnections() }); ok {
 		c.CloseIdleConnections()
 	}
 }
 
 // read takes what was measured and begins anew.
-func (m *meter) read() meterPhase {
+func (m *meter) read() meterPhases {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	p := m.phase
-	m.phase = meterPhase{}
+	p := m.phases
+	m.phases = meterPhases{}
 	return p
 }
 

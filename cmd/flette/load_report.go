@@ -13,6 +13,7 @@ type loadReport struct {
 	OfflineSeconds     float64          `json:"offline_seconds"`
 	Encoding           string           `json:"encoding"` // of push bodies
 	SetupSeconds       float64          `json:"setup_seconds"`
+	Herd               *herdReport      `json:"herd,omitzero"`
 	Burst              *pushReport      `json:"burst,omitzero"`
 	Steady             *pushReport      `json:"steady,omitzero"`
 	Pull               pullReport       `json:"pull"`
@@ -87,7 +88,11 @@ func (r *loadReport) text() string {
 			line("", "%.4f server CPU seconds per 1000 changes", p.ServerCPUPer1000)
 		}
 	}
-	line("pull", "%.0f items/s (%d items, %d pages in %.2f s)", r.Pull.ItemsPerSecond, r.Pull.Items, r.Pull.Pages, r.Pull.Seconds)
+	if r.Herd != nil {
+		r.Herd.text(line)
+	} else {
+		line("pull", "%.0f items/s (%d items, %d pages in %.2f s)", r.Pull.ItemsPerSecond, r.Pull.Items, r.Pull.Pages, r.Pull.Seconds)
+	}
 	if r.DiskBytesPerChange > 0 {
 		line("disk", "%.0f bytes of file a change", r.DiskBytesPerChange)
 	}

@@ -117,7 +117,7 @@ func (f *fleet) measured(entries, changesEach int64, phase func() error) (*pushR
 		return nil, err
 	}
 	took := f.now().Sub(began)
-	m := f.meter.read()
+	m := f.meter.read()[meterPush]
 	changes := entries * changesEach
 	p := &pushReport{
 		Seconds: took.Seconds(), Entries: entries, Changes: changes,

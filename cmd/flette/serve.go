@@ -31,7 +31,7 @@ type serveCmd struct {
 	External    string     `placeholder:"URL" help:"Base URL by which tablets call, when it is not the address listened on."`
 	OIDCConfig  string     `name:"oidc-config" placeholder:"FILE" help:"Identity providers whose access tokens are accepted, JSON."`
 	KeepDays    int        `default:"90" placeholder:"DAYS" help:"How long tablets keep what they have handed in, for a server restored from a backup. Default: ${default}."`
-	Memory      int        `default:"128" placeholder:"MIB" help:"Memory that the server tries to stay below, without the mapped store files. Default: ${default}."`
+	Memory      int        `default:"256" placeholder:"MIB" help:"Memory that the server tries to stay below, without the mapped store files. Default: ${default}."`
 	Floor       int        `name:"contract-floor" default:"0" placeholder:"N" help:"Oldest contract version whose entries take effect without a supervisor; 0 for every one."`
 	LogLevel    slog.Level `default:"info" placeholder:"LEVEL" help:"debug, info, warn or error. Default: ${default}."`
 }
@@ -237,7 +237,7 @@ func (a *app) newServer(ctx context.Context, external []auth.IssuerConfig, base 
 	}
 	return api.New(api.Options{
 		Engine: a.engine, Verifier: verifier, External: base, Now: a.now, Log: a.log,
-		TokenKey: a.tokenKey, Extracts: apiExtracts{a}, Weekly: weekly, Ready: a.ready,
+		TokenKey: a.tokenKey, Extracts: apiExtracts{a}, Weekly: weekly, Ready: a.ready, Limits: a.limits,
 	})
 }
 

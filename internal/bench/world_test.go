@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/base64"
@@ -154,14 +155,20 @@ func (t *tablet) entry(n int) []byte {
 	if err != nil {
 		panic(err)
 	}
-	enc := base64.RawURLEncoding
-	header := fmt.Sprintf(`{"alg":"EdDSA","kid":"%s","typ":"%s"}`, t.id, model.EntryType)
-	input := []byte(enc.EncodeToString([]byte(header)) + "." + enc.EncodeToString(payload))
-	id := model.NewEntryID(input)
+	jws := t.sign(payload)
+	id := model.NewEntryID(jws[:bytes.LastIndexByte(jws, '.')])
 	t.prev = id.String()
 	for i := range changes {
 		t.last[person][changes[i].Unit] = id
 	}
+	return jws
+}
+
+// sign makes a JWS of any payload.
+func (t *tablet) sign(payload []byte) []byte {
+	enc := base64.RawURLEncoding
+	header := fmt.Sprintf(`{"alg":"EdDSA","kid":"%s","typ":"%s"}`, t.id, model.EntryType)
+	input := []byte(enc.EncodeToString([]byte(header)) + "." + enc.EncodeToString(payload))
 	return append(append(input, '.'), enc.EncodeToString(ed25519.Sign(t.key, input))...)
 }
 

@@ -43,7 +43,8 @@ type checker struct {
 	tenant *tenant
 	btx    *bbolt.Tx
 	*view
-	errs []error
+	errs  []error
+	twins int64 // entries whose seq another entry had before
 }
 
 func (c *checker) report(err error) {
@@ -100,6 +101,9 @@ func (c *checker) content() {
 			continue
 		}
 		count := c.walk(tb, c.judge(i))
+		if i == twinTable && count != c.twins {
+			c.report(fmt.Errorf("%w: bucket %s has %d keys for %d entries", store.ErrCorrupt, tb.name, count, c.twins))
+		}
 		if (i == logTable || i == personTable || i == devTable) && count != v.size {
 			c.report(fmt.Errorf("%w: bucket %s has %d keys for a log of %d", store.ErrCorrupt, tb.name, count, v.size))
 		}
@@ -178,6 +182,15 @@ func (c *checker) judge(i int) func(key, value []byte) error {
 			id, err = v.get(devTable, append(appendInt(e.Device[:], e.Seq), key...))
 			if err != nil || !bytes.Equal(id, e.ID[:]) {
 				return tb.corrupt(key, "the index of devices disagrees")
+			}
+			first, err := v.FirstOf(e.Device, e.Seq)
+			if err != nil || first.Position == e.Position {
+				return err
+			}
+			c.twins++
+			id, err = v.get(twinTable, append(twinPrefix(e.Device, e.Seq, e.ID), key...))
+			if err != nil || !bytes.Equal(id, e.ID[:]) {
+				return tb.corrupt(key, "the index of twins disagrees")
 			}
 			return nil
 		}

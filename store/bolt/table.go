@@ -14,6 +14,8 @@ import (
 // Buckets of a tenant's file and their keys. Integers are big-endian, so byte order is
 // numeric order; keys start with what is read together, so that a batch touches few pages.
 // No key starts with a hash: an index by id alone would dirty one more page for every entry.
+// The one index that holds ids in its keys is of entries that should not be: a tablet's seq
+// stands on one entry, so everyday writes do not touch it.
 const (
 	logTable    = iota // position -> log entry
 	devTable           // device, seq, position -> entry id
@@ -22,14 +24,15 @@ const (
 	treeTable          // index -> tree hash
 	chainTable         // device -> chain
 	metaTable          // "tenant", "size", "checkpoint"
+	twinTable          // device, seq, id, position -> id, of the second and further entries of a seq
 	tableCount
 )
 
-var tableNames = [tableCount]string{"log", "dev", "person", "unit", "tree", "chain", "meta"}
+var tableNames = [tableCount]string{"log", "dev", "person", "unit", "tree", "chain", "meta", "twin"}
 
 // fill says how full a page is left when it splits. Appended pages are never written again,
 // so they may be full; keys inside a prefix that only grows leave little room behind.
-var fill = [tableCount]float64{logTable: 1, treeTable: 1, devTable: 0.9, personTable: 0.9, unitTable: 0.7, chainTable: 0.7, metaTable: 0.5}
+var fill = [tableCount]float64{logTable: 1, treeTable: 1, devTable: 0.9, personTable: 0.9, unitTable: 0.7, chainTable: 0.7, metaTable: 0.5, twinTable: 0.7}
 
 // docBucket names the bucket of a kind of documents; it is created with the first document.
 func docBucket(kind store.Kind) string { return "doc/" + string(kind) }

@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -127,12 +128,58 @@ func openTenant(s *Store, id model.TenantID, path string) (*tenant, error) {
 	}); err != nil {
 		return nil, errors.Join(fmt.Errorf("%w (file %s)", err, path), db.Close())
 	}
+	if err := t.addTwins(); err != nil {
+		return nil, errors.Join(fmt.Errorf("%w (file %s)", err, path), db.Close())
+	}
 	if s.opts.ReadOnly {
 		close(t.done)
 	} else {
 		go t.writer()
 	}
 	return t, nil
+}
+
+// addTwins makes the index of twins in a file that was written before there was one.
+func (t *tenant) addTwins() error {
+	missing := false
+	err := t.view(func(v *view) error {
+		missing = v.btx.Bucket([]byte(tableNames[twinTable])) == nil
+		return nil
+	})
+	if err != nil || !missing || t.store.opts.ReadOnly {
+		return err
+	}
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	return t.db.Update(func(btx *bbolt.Tx) error {
+		if _, err := btx.CreateBucket([]byte(tableNames[twinTable])); err != nil {
+			return fmt.Errorf("%w: bucket %s: %w", store.ErrCorrupt, tableNames[twinTable], err)
+		}
+		v, err := newView(t, btx)
+		if err != nil {
+			return err
+		}
+		dev, err := v.table(devTable)
+		if err != nil {
+			return err
+		}
+		twins, err := v.table(twinTable)
+		if err != nil {
+			return err
+		}
+		var last []byte // device and seq of the key before
+		return v.scan(dev, nil, nil, func(key, value []byte) (bool, error) {
+			if _, err := dev.indexed(key, value); err != nil {
+				return false, err
+			}
+			place := key[:len(key)-8]
+			if !bytes.Equal(place, last) {
+				last = append(last[:0], place...)
+				return true, nil
+			}
+			twin := append(append(bytes.Clone(place), value...), key[len(key)-8:]...)
+			return true, twins.put(twin, append(make([]byte, sumBytes, sumBytes+len(value)), value...))
+		})
+	})
 }
 
 // checkRecord is the quick look at every open: is this the tenant, and does the journal end

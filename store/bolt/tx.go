@@ -2,7 +2,9 @@ package bolt
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"math"
 	"sync"
 
 	"github.com/go-json-experiment/json"
@@ -79,7 +81,8 @@ func (x *tx) set(i int, key []byte, value ...byte) error {
 
 // AppendEntry stores an entry at the next position.
 func (x *tx) AppendEntry(e *store.LogEntry) (int64, error) {
-	if err := x.isNew(e); err != nil {
+	twin, err := x.isNew(e)
+	if err != nil {
 		return 0, err
 	}
 	tb, err := x.table(logTable)
@@ -103,6 +106,11 @@ func (x *tx) AppendEntry(e *store.LogEntry) (int64, error) {
 	if err := x.set(devTable, x.key, e.ID[:]...); err != nil {
 		return 0, err
 	}
+	if twin {
+		if err := x.set(twinTable, append(twinPrefix(e.Device, e.Seq, e.ID), pos[:]...), e.ID[:]...); err != nil {
+			return 0, err
+		}
+	}
 	x.size++
 	if x.walked.at != nil && x.walked.person == e.Person {
 		x.walked.at[e.ID] = at.Position
@@ -110,19 +118,30 @@ func (x *tx) AppendEntry(e *store.LogEntry) (int64, error) {
 	return at.Position, nil
 }
 
-// isNew is ErrExists for an entry that its person has already (G3).
-func (x *tx) isNew(e *store.LogEntry) error {
-	others, err := x.DeviceEntries(e.Device, e.Seq)
-	for _, o := range others {
-		if o.ID != e.ID {
-			continue
-		}
+// isNew is ErrExists for an entry that its person has already (G3). twin says that another
+// entry of the device has the seq.
+func (x *tx) isNew(e *store.LogEntry) (twin bool, err error) {
+	first, err := x.FirstOf(e.Device, e.Seq)
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	same, err := x.twins(e.Device, e.Seq, e.ID, math.MaxInt)
+	if err != nil {
+		return false, err
+	}
+	if first.ID == e.ID {
+		same = append(same, first)
+	}
+	for _, o := range same {
 		x.key = appendInt(append(x.key[:0], e.Person[:]...), o.Position)
 		if b, err := x.get(personTable, x.key); b != nil || err != nil {
-			return cmp.Or(err, store.ErrExists)
+			return false, cmp.Or(err, store.ErrExists)
 		}
 	}
-	return err
+	return true, nil
 }
 
 // PutUnit replaces the state of a unit.

@@ -2,6 +2,7 @@ package bolt
 
 import (
 	"bytes"
+	"cmp"
 	"math"
 	"slices"
 
@@ -208,6 +209,42 @@ func (tb *table) indexed(key, value []byte) (store.DeviceEntry, error) {
 func (v *view) DeviceEntries(device model.DeviceID, seq int64) ([]store.DeviceEntry, error) {
 	prefix := appendInt(append(make([]byte, 0, 24), device[:]...), seq)
 	return v.indexed(devTable, prefix, prefix, math.MaxInt)
+}
+
+// FirstOf returns the first entry of a device with one seq.
+func (v *view) FirstOf(device model.DeviceID, seq int64) (store.DeviceEntry, error) {
+	prefix := appendInt(append(make([]byte, 0, 24), device[:]...), seq)
+	found, err := v.indexed(devTable, prefix, prefix, 1)
+	if err == nil && len(found) == 0 {
+		err = store.ErrNotFound
+	}
+	if err != nil {
+		return store.DeviceEntry{}, err
+	}
+	return found[0], nil
+}
+
+// EntryOf finds an id under its device and seq: it is the first there, or a twin.
+func (v *view) EntryOf(device model.DeviceID, seq int64, id model.EntryID) (int64, error) {
+	first, err := v.FirstOf(device, seq)
+	if err != nil || first.ID == id {
+		return first.Position, err
+	}
+	twins, err := v.twins(device, seq, id, 1)
+	if err != nil || len(twins) == 0 {
+		return 0, cmp.Or(err, store.ErrNotFound)
+	}
+	return twins[0].Position, nil
+}
+
+// twins lists the second and further entries of a seq that have this id.
+func (v *view) twins(device model.DeviceID, seq int64, id model.EntryID, limit int) ([]store.DeviceEntry, error) {
+	prefix := twinPrefix(device, seq, id)
+	return v.indexed(twinTable, prefix, prefix, limit)
+}
+
+func twinPrefix(device model.DeviceID, seq int64, id model.EntryID) []byte {
+	return append(appendInt(append(make([]byte, 0, 64), device[:]...), seq), id[:]...)
 }
 
 // PersonPositions returns positions of a person's entries, ascending.

@@ -188,9 +188,29 @@ func testForks(t *testing.T, s store.Store) {
 				return err
 			}
 			same(t, fmt.Sprintf("device %d, seq %d", c.device, c.seq), got, c.want)
+			if err := sameOneByOne(v, Device(c.device), c.seq, c.want); err != nil {
+				t.Error(err)
+			}
 		}
 		return nil
 	})
+}
+
+// sameOneByOne asks for the entries of a device and seq one by one.
+func sameOneByOne(v store.View, device model.DeviceID, seq int64, want []store.DeviceEntry) error {
+	first, err := v.FirstOf(device, seq)
+	if len(want) == 0 && !errors.Is(err, store.ErrNotFound) || len(want) > 0 && (err != nil || first != want[0]) {
+		return fmt.Errorf("first of seq %d: %v, %w; want %v", seq, first, err, want)
+	}
+	for _, w := range want {
+		if at, err := v.EntryOf(device, seq, w.ID); err != nil || at != w.Position {
+			return fmt.Errorf("entry of seq %d: %d, %w; want %d", seq, at, err, w.Position)
+		}
+	}
+	if at, err := v.EntryOf(device, seq, model.NewEntryID([]byte("nobody's"))); !errors.Is(err, store.ErrNotFound) {
+		return fmt.Errorf("an unknown entry of seq %d: %d, %w", seq, at, err)
+	}
+	return nil
 }
 
 // testEntryPosition asks about ids in an order of its own, between appends of one update.

@@ -247,6 +247,7 @@ func (l look) compare(v store.View, w *world) error {
 				want = append(want, store.DeviceEntry{Position: p, ID: w.log[p].ID})
 			}
 			check("device entries", got, want, err)
+			check("device entries one by one", sameOneByOne(v, device, seq, want), nil, nil)
 		}
 		positions, err := v.PersonPositions(person, l.position, l.limit)
 		want := w.positions(func(e *store.LogEntry) bool { return e.Person == person && e.Position > l.position })
