@@ -22,6 +22,9 @@ type problem struct {
 	Lines  []lineProblem `json:"lines,omitempty"` // of an import
 }
 
+// stoppedCode is the code of a write or sync that the disk failed.
+const stoppedCode = "store-stopped"
+
 // corruptCode is the code of damage that the store itself sees.
 const corruptCode = "store-corrupt"
 
@@ -65,6 +68,10 @@ func problemOf(err error) *problem {
 		return problemf("store-in-use", "another process has the store open and does not answer on admin.sock; wait for it, or run this as the user that runs the server")
 	case errors.Is(err, store.ErrFull):
 		return problemf("store-full", "there is no space left on the disk of the data folder; nothing was stored")
+	case errors.Is(err, store.ErrNotWritable):
+		return problemf("store-not-writable", "the disk of the data folder takes no writes (mounted read-only, or the permission is gone); nothing was stored")
+	case errors.Is(err, store.ErrStopped):
+		return problemf(stoppedCode, "%v", err)
 	case errors.Is(err, store.ErrCorrupt):
 		return problemf(corruptCode, "%v", err)
 	case errors.Is(err, kpr.ErrNothingToSend):

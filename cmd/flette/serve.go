@@ -39,6 +39,10 @@ func (*serveCmd) Help() string {
 	return `Serves tablets and supervisors. When it is ready it prints one line, "listening on URL"; logs
 are JSON lines on standard error. SIGINT and SIGTERM end it after the requests that run.
 
+A disk that fails a write or a sync ends it with exit code 4 after the requests that run, none
+of which is told that it was done; let the service manager start it again. A full disk does
+not: writes are refused until there is room, and reads go on.
+
 Every other verb works on the same folder while it serves (DIR/admin.sock, for the same user
 only).
 
@@ -208,6 +212,9 @@ func (a *app) serve(ctx context.Context, s *api.Server, ln net.Listener, ready f
 			a.log.Info("stopping")
 		case err = <-served:
 			served <- nil
+		case err = <-a.store.Failed():
+			// Its file is unknown until the next process has read it again: see store.ErrStopped.
+			a.log.Error("the disk failed a write; ending, so that the next start reads it again", "error", err)
 		}
 	}
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopFor)

@@ -140,7 +140,7 @@ func (c *checker) bucketNames() []string {
 func (c *checker) walk(tb *table, judge func(key, value []byte) error) (count int64) {
 	cur := tb.bucket.Cursor()
 	k, value, err := tb.start(cur, nil, nil)
-	for ; k != nil && len(c.errs) < maxCheckErrors; k, value, err = tb.step(cur, nil) {
+	for ; k != nil && len(c.errs) < maxCheckErrors; k, value, err = tb.step(cur, k, nil) {
 		if c.ctx.Err() != nil {
 			break
 		}
