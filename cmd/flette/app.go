@@ -40,6 +40,8 @@ type app struct {
 	external       string                      // base URL that tablets use, "" without a server
 	tenantsChanged func(context.Context) error // makes tokens of a new tenant good; may be nil
 
+	damage gosync.Map // model.TenantID -> error, what the last scrub found
+
 	mu    gosync.Mutex
 	keys  map[model.TenantID]*seal.Keys
 	rules map[model.TenantID]*iplos.Engine

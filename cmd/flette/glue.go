@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 
 	"flette/api"
 	"flette/iplos"
@@ -97,6 +98,9 @@ func (a *app) ready(ctx context.Context) map[string]error {
 		if err := a.store.View(ctx, id, func(store.View) error { return nil }); err != nil {
 			checks["store"] = fmt.Errorf("tenant %s: %w", id, err)
 		}
+		if err := a.damaged(id); err != nil {
+			checks["store"] = fmt.Errorf("tenant %s: %w", id, err)
+		}
 		if err := a.writable(ctx, id); err != nil {
 			checks["writes"] = fmt.Errorf("tenant %s: %w", id, err)
 		}
@@ -114,6 +118,21 @@ func (a *app) writable(ctx context.Context, id model.TenantID) error {
 	if err == nil || errors.Is(err, store.ErrStopped) {
 		return err
 	}
+	// What is left inside the store's file would let a small write through.
+	if err := room(a.dir); err != nil {
+		return err
+	}
 	_, err = a.store.Update(ctx, id, nil, func(tx store.Tx) error { return tx.PutTenant(tx.Tenant()) })
 	return err
+}
+
+// room makes sure that the folder takes a file of a fair size.
+func room(dir string) error {
+	f, err := os.CreateTemp(dir, "room.*.probe")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(make([]byte, 64<<10))
+	return errors.Join(err, f.Close())
 }

@@ -24,14 +24,15 @@ const stopFor = 15 * time.Second
 
 type serveCmd struct {
 	dataFlags
-	Listen      string     `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address to listen on; port 0 picks a free one. Default: ${default}."`
-	TLSCert     string     `name:"tls-cert" placeholder:"FILE" help:"Certificate chain, PEM."`
-	TLSKey      string     `name:"tls-key" placeholder:"FILE" help:"Private key of the certificate, PEM."`
-	BehindProxy bool       `help:"A proxy in front does TLS: allow plain HTTP on other addresses than loopback."`
-	External    string     `placeholder:"URL" help:"Base URL by which tablets call, when it is not the address listened on."`
-	OIDCConfig  string     `name:"oidc-config" placeholder:"FILE" help:"Identity providers whose access tokens are accepted, JSON."`
-	Memory      int        `default:"128" placeholder:"MIB" help:"Memory that the server tries to stay below, without the mapped store files. Default: ${default}."`
-	LogLevel    slog.Level `default:"info" placeholder:"LEVEL" help:"debug, info, warn or error. Default: ${default}."`
+	Listen      string        `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address to listen on; port 0 picks a free one. Default: ${default}."`
+	TLSCert     string        `name:"tls-cert" placeholder:"FILE" help:"Certificate chain, PEM."`
+	TLSKey      string        `name:"tls-key" placeholder:"FILE" help:"Private key of the certificate, PEM."`
+	BehindProxy bool          `help:"A proxy in front does TLS: allow plain HTTP on other addresses than loopback."`
+	External    string        `placeholder:"URL" help:"Base URL by which tablets call, when it is not the address listened on."`
+	OIDCConfig  string        `name:"oidc-config" placeholder:"FILE" help:"Identity providers whose access tokens are accepted, JSON."`
+	Memory      int           `default:"128" placeholder:"MIB" help:"Memory that the server tries to stay below, without the mapped store files. Default: ${default}."`
+	ScrubEvery  time.Duration `default:"24h" placeholder:"TIME" help:"How often every page of every store is read to find damage; 0 for never. Default: ${default}."`
+	LogLevel    slog.Level    `default:"info" placeholder:"LEVEL" help:"debug, info, warn or error. Default: ${default}."`
 }
 
 // Help is shown by --help.
@@ -42,6 +43,9 @@ are JSON lines on standard error. SIGINT and SIGTERM end it after the requests t
 A disk that fails a write or a sync ends it with exit code 4 after the requests that run, none
 of which is told that it was done; let the service manager start it again. A full disk does
 not: writes are refused until there is room, and reads go on.
+
+Every store is read whole at the start, which is refused when one is damaged, and again each
+--scrub-every: damage that is found then is logged with tenant and place, and /readyz says so.
 
 Every other verb works on the same folder while it serves (DIR/admin.sock, for the same user
 only).
@@ -120,6 +124,7 @@ func (c *serveCmd) Run(ctx context.Context, out *output) (err error) {
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
+	defer a.scrubbing(ctx, c.ScrubEvery)()
 	return a.serve(ctx, s, ln, func() error { return announce(out.stdout, base, ln) })
 }
 

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
 	"net/http"
@@ -68,16 +69,8 @@ func (w *town) build(k *kit) error {
 	if _, err := verb("tenant", "add", data, "--id=testvik", "--name=Testvik", "--kommune=9999"); err != nil {
 		return err
 	}
-	csv := "name;number;kommune\n"
-	for i := range people {
-		number, ok := ident.SyntheticFNR(time.Date(1940, 1, 1+i, 0, 0, 0, 0, time.UTC), 0)
-		if !ok {
-			return fmt.Errorf("no synthetic number")
-		}
-		csv += fmt.Sprintf("Oppdiktet Person %d;%s;9999\n", i, number)
-	}
 	file := filepath.Join(filepath.Dir(k.flette), "persons.csv")
-	if err := os.WriteFile(file, []byte(csv), 0o600); err != nil {
+	if err := errors.Join(personFile(file, 0, people), personFile(filepath.Join(filepath.Dir(k.flette), "others.csv"), people, 400)); err != nil {
 		return err
 	}
 	if _, err := verb("person", "import", data, "--tenant=testvik", file); err != nil {
@@ -104,6 +97,19 @@ func (w *town) build(k *kit) error {
 	return nil
 }
 
+// personFile writes a file to import.
+func personFile(path string, first, n int) error {
+	csv := "name;number;kommune\n"
+	for i := first; i < first+n; i++ {
+		number, ok := ident.SyntheticFNR(time.Date(1940, 1, 1+i, 0, 0, 0, 0, time.UTC), 0)
+		if !ok {
+			return errors.New("no synthetic number")
+		}
+		csv += fmt.Sprintf("Oppdiktet Person %d;%s;9999\n", i, number)
+	}
+	return os.WriteFile(path, []byte(csv), 0o600)
+}
+
 // copyTo makes a data folder like the town's.
 func (w *town) copyTo(dir string) error {
 	for _, sub := range []string{"keys", "tenants"} {
@@ -116,10 +122,12 @@ func (w *town) copyTo(dir string) error {
 		}
 		for _, f := range files {
 			b, err := os.ReadFile(filepath.Join(w.dir, sub, f.Name()))
-			if err == nil {
-				err = os.WriteFile(filepath.Join(dir, sub, f.Name()), b, 0o600)
-			}
 			if err != nil {
+				return err
+			}
+			// Room that is reserved and not written takes none.
+			to := filepath.Join(dir, sub, f.Name())
+			if err := errors.Join(os.WriteFile(to, bytes.TrimRight(b, "\x00"), 0o600), os.Truncate(to, int64(len(b)))); err != nil {
 				return err
 			}
 		}

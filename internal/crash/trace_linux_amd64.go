@@ -180,7 +180,7 @@ func (s *Process) trace(p Program, stdout *os.File, started chan<- error) {
 	defer close(s.done)
 	env := append(append(os.Environ(), p.Env...), trampolineEnv+"="+p.Path)
 	pid, err := syscall.ForkExec(p.Trampoline, append([]string{p.Path}, p.Args...), &syscall.ProcAttr{
-		Env: env, Files: []uintptr{0, stdout.Fd(), s.stderr.Fd()}, Sys: &syscall.SysProcAttr{Ptrace: true},
+		Env: env, Files: []uintptr{0, stdout.Fd(), s.stderr.Fd()}, Sys: &syscall.SysProcAttr{Ptrace: true, Setpgid: true},
 	})
 	if err == nil {
 		var ws syscall.WaitStatus
@@ -199,7 +199,8 @@ func (s *Process) trace(p Program, stdout *os.File, started chan<- error) {
 	known := map[int]bool{pid: true}
 	for {
 		var ws syscall.WaitStatus
-		tid, err := syscall.Wait4(-1, &ws, waitAll|waitOwnThread, nil)
+		// Of its process group: this thread may have started other programs for other goroutines.
+		tid, err := syscall.Wait4(-pid, &ws, waitAll|waitOwnThread, nil)
 		if errors.Is(err, syscall.EINTR) {
 			continue
 		}
