@@ -67,12 +67,12 @@ func problemOf(err error) *problem {
 		return problemf("interrupted", "interrupted")
 	case errors.Is(err, bolt.ErrInUse):
 		return problemf("store-in-use", "another process has the store open and does not answer on admin.sock; wait for it, or run this as the user that runs the server")
+	case errors.Is(err, store.ErrStopped):
+		return problemf(stoppedCode, "%v", err)
 	case errors.Is(err, store.ErrFull), errors.Is(err, syscall.ENOSPC):
 		return problemf("store-full", "there is no space left on the disk of the data folder; nothing was stored")
 	case errors.Is(err, store.ErrNotWritable):
 		return problemf("store-not-writable", "the disk of the data folder takes no writes (mounted read-only, or the permission is gone); nothing was stored")
-	case errors.Is(err, store.ErrStopped):
-		return problemf(stoppedCode, "%v", err)
 	case errors.Is(err, store.ErrCorrupt):
 		return problemf(corruptCode, "%v", err)
 	case errors.Is(err, kpr.ErrNothingToSend):

@@ -172,6 +172,47 @@ func TestPowerLoss(t *testing.T) {
 	}
 }
 
+// TestPowerLossCanFail plays a disk that takes every sync of a meta page for done and does
+// nothing: what was confirmed is then lost in some state, and the test must say so.
+func TestPowerLossCanFail(t *testing.T) {
+	k := newKit(t)
+	w := newTown(t, k)
+	calls, err := k.record(w, 2, filepath.Join(t.TempDir(), "data"), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	base, err := folder(w.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := map[string]bool{}
+	var lying []Call
+	meta := false
+	for _, c := range calls {
+		if a, ok := c.Mark.(ack); ok {
+			known[a.ID] = true
+		}
+		if c.Name == "pwrite64" {
+			meta = c.Off < 2*4096
+		}
+		if !meta || !c.Syncs() {
+			lying = append(lying, c)
+		}
+	}
+	dir, lost, tried := t.TempDir(), 0, 0
+	cuts(2, base, lying, 2, func(c cut) bool {
+		if tried++; tried%7 == 0 {
+			if err := k.survives(dir, c, known, false); err != nil && strings.Contains(err.Error(), "A: ") {
+				lost++
+			}
+		}
+		return lost < 3 && tried < 3000
+	})
+	if lost < 3 {
+		t.Errorf("a disk that does not sync lost nothing in %d states", tried)
+	}
+}
+
 // survives opens a state as the next start does.
 func (k *kit) survives(dir string, c cut, known map[string]bool, full bool) error {
 	if err := c.state.write(dir); err != nil {
