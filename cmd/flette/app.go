@@ -51,6 +51,7 @@ type appOptions struct {
 	Dir      string
 	Keys     string // folder of key files; DIR/keys when ""
 	ReadOnly bool
+	NoWalk   bool // see bolt.Options
 	Log      *slog.Logger
 	Now      func() time.Time // time.Now when nil
 	Workers  int
@@ -76,7 +77,7 @@ func openApp(o appOptions) (*app, error) {
 	} else if err := errors.Join(os.MkdirAll(o.Dir, 0o700), os.MkdirAll(o.Keys, 0o700)); err != nil {
 		return nil, err
 	}
-	st, err := bolt.Open(o.Dir, bolt.Options{ReadOnly: o.ReadOnly, NoGrouping: o.NoGroup})
+	st, err := bolt.Open(o.Dir, bolt.Options{ReadOnly: o.ReadOnly, NoWalk: o.NoWalk, NoGrouping: o.NoGroup})
 	if err != nil {
 		return nil, err
 	}

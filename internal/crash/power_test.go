@@ -95,7 +95,7 @@ func TestPowerLoss(t *testing.T) {
 	w := newTown(t, k)
 	seeds, samples, thin := []uint64{2}, 16, 1
 	if long() {
-		seeds, samples, thin = []uint64{2, 3, 4, 5, 6, 7, 8}, 200, 1
+		seeds, samples, thin = []uint64{2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}, 200, 1
 	}
 	began := time.Now()
 	var built, distinct, verified atomic.Int64

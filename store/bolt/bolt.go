@@ -53,6 +53,7 @@ type Options struct {
 	NoGrouping      bool          // one commit per Update, to measure what grouping gives
 	MaxGroup        int           // updates per commit, 0 for 256
 	NewEpoch        func() string // gives a new tenant its epoch (G8), nil for 128 random bits
+	NoWalk          bool          // do not read all pages at the opening: the caller runs Check
 	InitialMmapSize int           // bytes of address space per file, 0 for 1 GiB on 64-bit machines
 
 	maxSize  int // tests: largest file

@@ -123,8 +123,10 @@ func openTenant(s *Store, id model.TenantID, path string) (*tenant, error) {
 		return nil, err
 	}
 	t := &tenant{id: id, path: path, store: s, db: db, file: file, wake: make(chan struct{}, 1), done: make(chan struct{})}
-	if err := t.walk(); err != nil {
-		return nil, errors.Join(fmt.Errorf("%w (file %s)", err, path), db.Close())
+	if !s.opts.NoWalk {
+		if err := t.walk(); err != nil {
+			return nil, errors.Join(fmt.Errorf("%w (file %s)", err, path), db.Close())
+		}
 	}
 	if err := t.view(func(v *view) error {
 		t.committed.Store(int64(v.btx.ID()))
