@@ -47,7 +47,8 @@ func (t *tenant) damaged(err error) error {
 // Scrub walks every page of a snapshot of the tenant and verifies every checksum, while
 // updates go on; ErrCorrupt names the damage. pace is told how many bytes were read and may
 // wait or end the walk with an error; nil for full speed. Pages that are freed meanwhile are
-// not reused before it ends, so the file grows by what is written until then.
+// not reused before it ends, so the file grows by what is written until then, and an update
+// that outgrows the mapped size (Options.InitialMmapSize) waits for it.
 func (s *Store) Scrub(ctx context.Context, id model.TenantID, pace func(bytes int) error) error {
 	t, err := s.tenant(id)
 	if err != nil {
