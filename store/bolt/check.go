@@ -68,7 +68,7 @@ func (c *checker) structure() error {
 	if err != nil {
 		return store.ErrClosed
 	}
-	if err := checkPages(file, t.db.Info().PageSize); err != nil {
+	if err := checkPages(file, t.pages); err != nil {
 		return errors.Join(fmt.Errorf("%w: tenant %s: %w", store.ErrCorrupt, t.id, err), btx.Rollback())
 	}
 	var errs []error

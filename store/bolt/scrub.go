@@ -34,7 +34,7 @@ func newFullWalk(file io.ReaderAt, pageSize int) *pageWalk {
 
 // walk reads the file of a tenant that nobody writes to yet.
 func (t *tenant) walk() error {
-	if err := newFullWalk(t.file, t.db.Info().PageSize).run(); err != nil {
+	if err := newFullWalk(t.file, t.pages).run(); err != nil {
 		return t.damaged(err)
 	}
 	return nil
@@ -59,7 +59,7 @@ func (s *Store) Scrub(ctx context.Context, id model.TenantID, pace func(bytes in
 		return err
 	}
 	defer file.Close()
-	w := newFullWalk(file, t.db.Info().PageSize)
+	w := newFullWalk(file, t.pages)
 	w.pace = func(n int) error {
 		if err := ctx.Err(); err != nil || pace == nil {
 			return err

@@ -27,6 +27,7 @@ type tenant struct {
 	store  *Store
 	db     *bbolt.DB
 	file   *os.File // the one bbolt writes to
+	pages  int      // bytes per page: to ask bbolt for it is a race with a growing file
 	record atomic.Pointer[record]
 	failed atomic.Pointer[failure]
 	// committed is the number of the newest commit that is known to be durable.
@@ -122,7 +123,7 @@ func openTenant(s *Store, id model.TenantID, path string) (*tenant, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &tenant{id: id, path: path, store: s, db: db, file: file, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	t := &tenant{id: id, path: path, store: s, db: db, file: file, pages: db.Info().PageSize, wake: make(chan struct{}, 1), done: make(chan struct{})}
 	if !s.opts.NoWalk {
 		if err := t.walk(); err != nil {
 			return nil, errors.Join(fmt.Errorf("%w (file %s)", err, path), db.Close())
