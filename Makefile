@@ -56,9 +56,11 @@ test: xmllint $(TOOLS)/gotest ## go vet, gofmt and all tests; the last line coun
 	@$(if $(RACE),,echo "no C compiler: running without the race detector";) rc=0; \
 	$(MAKE) vet || rc=1; $(TOOLS)/gotest $(RACE) -timeout 5m $(PKG) || rc=1; exit $$rc
 
-test-long: xmllint $(TOOLS)/gotest ## tests three times, property tests with CHECKS cases, every fuzz target for FUZZTIME
+test-long: xmllint $(TOOLS)/gotest ## tests three times, property tests with CHECKS cases, every crash point, power cut and flip, every fuzz target for FUZZTIME
 	@$(TOOLS)/gotest $(RACE) -count=3 -timeout 60m $(PKG)
 	@$(TOOLS)/gotest -timeout 60m $$(go list -f '{{$$p := .ImportPath}}{{range .TestImports}}{{if eq . "pgregory.net/rapid"}}{{$$p}}{{end}}{{end}}' $(PKG)) -rapid.checks=$(CHECKS)
+	@FLETTE_LONG=1 $(TOOLS)/gotest -count=1 -timeout 120m ./internal/crash
+	@FLETTE_LONG=1 $(TOOLS)/gotest -count=1 -timeout 60m -run 'Flips|Damaged' ./store/bolt
 	@$(MAKE) fuzz
 
 fuzz: ## every fuzz target for FUZZTIME

@@ -104,6 +104,8 @@ var errorCodes = []struct {
 	{store.ErrFull, "store-full", ""},
 	{store.ErrClosed, "not-ready", ""},
 	{store.ErrReadOnly, "not-ready", ""},
+	{store.ErrNotWritable, "not-ready", ""},
+	{store.ErrStopped, "not-ready", ""},
 	{context.Canceled, "not-ready", ""},
 	{context.DeadlineExceeded, "overloaded", ""},
 }

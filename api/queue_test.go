@@ -11,15 +11,15 @@ import (
 // simulation plays a queue in time that nobody waits for: the work takes its weight at a fixed
 // rate, one call after the other, whatever number of them is at work.
 type simulation struct {
-	q       queue
-	now     time.Time
-	rate    float64 // weight a second
-	free    time.Time
-	happenings  happenings
-	turned  func(*ticket)
-	arrived map[*ticket]time.Time
-	waited  map[party]time.Duration // longest wait of those let in
-	served  []*ticket
+	q          queue
+	now        time.Time
+	rate       float64 // weight a second
+	free       time.Time
+	happenings happenings
+	turned     func(*ticket)
+	arrived    map[*ticket]time.Time
+	waited     map[party]time.Duration // longest wait of those let in
+	served     []*ticket
 }
 
 type happening struct {

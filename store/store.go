@@ -17,6 +17,12 @@ var (
 	ErrReadOnly = errors.New("store: opened read-only")
 	// ErrFull means the disk has no room; nothing of the update is kept.
 	ErrFull = errors.New("store: no space left")
+	// ErrNotWritable means that the file system takes no writes now; nothing of the update is
+	// kept, and reads go on.
+	ErrNotWritable = errors.New("store: the file system refuses writes")
+	// ErrStopped means that a write or a sync failed and nothing is known about the disk any
+	// more: nothing is accepted until the process has ended and another has read the disk.
+	ErrStopped = errors.New("store: stopped after a failed write; restart to read the disk again")
 )
 
 // Limits of documents (G10).

@@ -50,6 +50,7 @@ type candidate struct {
 	stamp   model.Stamp
 	refused *model.Problem
 	problem *model.Problem // first reason for quarantine
+	again   bool           // it was judged before: see Refile
 }
 
 // quarantine notes a reason; the first one stands. That the lease had ended gives way to

@@ -102,6 +102,9 @@ type effect struct {
 // quarantine.
 func (b *batch) effectOf(c *candidate, l *store.LogEntry) (*effect, error) {
 	if c.entry.SettlesFindings() {
+		if c.again {
+			return b.refiledFindings(c.entry)
+		}
 		return b.findingEffect(c)
 	}
 	switch c.entry.Act {

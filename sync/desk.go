@@ -3,6 +3,7 @@ package sync
 import (
 	"crypto/ed25519"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 
 	"github.com/go-json-experiment/json"
@@ -46,6 +47,15 @@ func (d *desk) device(now model.Millis) store.Device {
 	}
 }
 
+// stored reports whether the tenant knows its desk.
+func (d *desk) stored(v store.View) (bool, error) {
+	_, err := store.Get[store.Device](v, d.id.String())
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // deskAct is what a person does through the api instead of a tablet.
 type deskAct struct {
 	person  model.PersonID
@@ -59,6 +69,14 @@ type deskAct struct {
 // deskSign makes the desk's next entry. It runs inside the update that applies it, so that the
 // desk's own chain has no gaps; signing is a function of the transaction alone (G6).
 func (e *Engine) deskSign(tx store.Tx, ts *tenantState, a deskAct, now model.Millis) (*candidate, error) {
+	// A crash right after the tenant's file was made leaves a tenant without its desk.
+	if has, err := ts.desk.stored(tx); err != nil {
+		return nil, err
+	} else if !has {
+		if err := store.Put(tx, ts.desk.device(now)); err != nil {
+			return nil, err
+		}
+	}
 	tenant := tx.Tenant().ID
 	chain, err := tx.Chain(ts.desk.id)
 	if err != nil {

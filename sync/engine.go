@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"errors"
@@ -183,10 +184,22 @@ func (e *Engine) CreateTenant(ctx context.Context, t store.Tenant) error {
 		return err
 	}
 	t.Created = e.o.Now()
-	if err := e.st.CreateTenant(ctx, t); err != nil {
-		return err
+	created := e.st.CreateTenant(ctx, t)
+	if created != nil && !errors.Is(created, store.ErrExists) {
+		return created
 	}
+	// A tenant that is there without its desk is one whose creation a crash cut off here: it
+	// is completed with what is asked for now.
 	_, err = e.st.Update(ctx, t.ID, nil, func(tx store.Tx) error {
+		if created != nil {
+			if has, err := ts.desk.stored(tx); has || err != nil {
+				return cmp.Or(err, created)
+			}
+			t.Epoch = tx.Tenant().Epoch
+			if err := tx.PutTenant(t); err != nil {
+				return err
+			}
+		}
 		return store.Put(tx, ts.desk.device(t.Created))
 	})
 	return err

@@ -218,12 +218,20 @@ func (b *batch) judgeFinding(en *model.Entry, i int, ref model.FindingRef, found
 	case found[j].State != StateOpen:
 		return state, model.Problemf("already-settled", at+"/unit", "the finding has been %s already", found[j].State), nil
 	}
-	if en.Act == model.ActClose {
-		state.State = StateClosed
-	}
+	state.State = findingStateAfter(en.Act)
 	var err error
 	state.Digest, err = factsOf(b.tx, &found[j].Finding)
 	return state, nil, err
+}
+
+func findingStateAfter(act model.Act) string {
+	switch act {
+	case model.ActClose:
+		return StateClosed
+	case model.ActReinstate:
+		return StateOpen
+	}
+	return StateReleased
 }
 
 func (b *batch) settleFinding(s *store.FindingState, by *store.LogEntry) error {

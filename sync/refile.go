@@ -121,8 +121,29 @@ func (b *batch) refile(l *store.LogEntry, item *store.QuarantineItem) (res Resul
 	default:
 		c.problem = nil // what was let through stays let through
 	}
+	c.again = true
 	err = b.apply(c, &res)
 	return res, err
+}
+
+// refiledFindings gives the states of findings that an entry settled, as it was judged then. A
+// state whose document is lost keeps no digest of what was judged: the finding is open.
+func (b *batch) refiledFindings(en *model.Entry) (*effect, error) {
+	eff := &effect{}
+	for i := range en.Changes {
+		ref, err := model.ParseFinding(en.Changes[i].Unit)
+		if err != nil {
+			return nil, err
+		}
+		s := store.FindingState{Person: en.Person, Rule: ref.Rule, Unit: ref.Unit, State: findingStateAfter(en.Act)}
+		old, err := store.Get[store.FindingState](b.tx, s.DocKey())
+		if err = ignoreNotFound(err); err != nil {
+			return nil, err
+		}
+		s.Digest = old.Digest // of the newest settlement, which is filed last
+		eff.findings = append(eff.findings, s)
+	}
+	return eff, nil
 }
 
 // rulesAnew evaluates everything about everybody: who has a record, and who has entries only.

@@ -42,6 +42,7 @@ type app struct {
 	tenantsChanged func(context.Context) error // makes tokens of a new tenant good; may be nil
 
 	limits api.Limits // of a server over this app
+	damage gosync.Map // model.TenantID -> error, what the last scrub found
 
 	mu    gosync.Mutex
 	keys  map[model.TenantID]*seal.Keys
@@ -52,6 +53,7 @@ type appOptions struct {
 	Dir      string
 	Keys     string // folder of key files; DIR/keys when ""
 	ReadOnly bool
+	NoWalk   bool // see bolt.Options
 	Log      *slog.Logger
 	Now      func() time.Time // time.Now when nil
 	Workers  int
@@ -83,7 +85,7 @@ func openApp(o appOptions) (*app, error) {
 	} else if err := errors.Join(os.MkdirAll(o.Dir, 0o700), os.MkdirAll(o.Keys, 0o700)); err != nil {
 		return nil, err
 	}
-	st, err := bolt.Open(o.Dir, bolt.Options{ReadOnly: o.ReadOnly, NoGrouping: o.NoGroup})
+	st, err := bolt.Open(o.Dir, bolt.Options{ReadOnly: o.ReadOnly, NoWalk: o.NoWalk, NoGrouping: o.NoGroup})
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +96,7 @@ func openApp(o appOptions) (*app, error) {
 // at, or to make ready before it takes its place. o.Dir is not used but for the keys.
 func openFileApp(path string, o appOptions) (*app, error) {
 	o.setDefaults()
-	st, err := bolt.OpenFile(path, bolt.Options{ReadOnly: o.ReadOnly})
+	st, err := bolt.OpenFile(path, bolt.Options{ReadOnly: o.ReadOnly, NoWalk: o.NoWalk})
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 
 	"flette/api"
 	"flette/iplos"
@@ -85,9 +86,9 @@ func weekly(v store.View, week string, person *model.PersonID) ([]contract.TimeR
 	return out, err
 }
 
-// ready says whether every tenant's store answers and its keys are there.
+// ready says whether every tenant's store answers and takes writes, and its keys are there.
 func (a *app) ready(ctx context.Context) map[string]error {
-	checks := map[string]error{"store": nil, "keys": nil}
+	checks := map[string]error{"store": nil, "keys": nil, "writes": nil}
 	ids, err := a.store.Tenants(ctx)
 	if err != nil {
 		checks["store"] = err
@@ -97,9 +98,41 @@ func (a *app) ready(ctx context.Context) map[string]error {
 		if err := a.store.View(ctx, id, func(store.View) error { return nil }); err != nil {
 			checks["store"] = fmt.Errorf("tenant %s: %w", id, err)
 		}
+		if err := a.damaged(id); err != nil {
+			checks["store"] = fmt.Errorf("tenant %s: %w", id, err)
+		}
+		if err := a.writable(ctx, id); err != nil {
+			checks["writes"] = fmt.Errorf("tenant %s: %w", id, err)
+		}
 		if _, err := a.tenantKeys(id); err != nil {
 			checks["keys"] = fmt.Errorf("tenant %s: %w", id, err)
 		}
 	}
 	return checks
+}
+
+// writable asks a store that refused its last write once more: without that, a server that
+// gets no work because it is not ready would never be ready again.
+func (a *app) writable(ctx context.Context, id model.TenantID) error {
+	err := a.store.Writable(id)
+	if err == nil || errors.Is(err, store.ErrStopped) {
+		return err
+	}
+	// What is left inside the store's file would let a small write through.
+	if err := room(a.dir); err != nil {
+		return err
+	}
+	_, err = a.store.Update(ctx, id, nil, func(tx store.Tx) error { return tx.PutTenant(tx.Tenant()) })
+	return err
+}
+
+// room makes sure that the folder takes a file of a fair size.
+func room(dir string) error {
+	f, err := os.CreateTemp(dir, "room.*.probe")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(make([]byte, 64<<10))
+	return errors.Join(err, f.Close())
 }

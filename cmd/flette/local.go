@@ -63,7 +63,9 @@ func (a *actorArg) UnmarshalText(b []byte) error {
 type op[In, Out any] struct {
 	name  string
 	reads bool // the store is opened read-only, beside others who read
-	run   func(ctx context.Context, a *app, in In) (Out, error)
+	// checks says that it looks for damage itself, and is to see a store that has some.
+	checks bool
+	run    func(ctx context.Context, a *app, in In) (Out, error)
 }
 
 // doOp does an operation wherever it can be done. Errors are a *problem.
@@ -84,7 +86,7 @@ func doOp[In, Out any](ctx context.Context, at dataFlags, o op[In, Out], in In) 
 }
 
 func doHere[In, Out any](ctx context.Context, at dataFlags, o op[In, Out], in In) (out Out, err error) {
-	a, err := openApp(appOptions{Dir: at.Data, Keys: at.Keys, ReadOnly: o.reads})
+	a, err := openApp(appOptions{Dir: at.Data, Keys: at.Keys, ReadOnly: o.reads, NoWalk: o.checks})
 	if err != nil {
 		return out, err
 	}

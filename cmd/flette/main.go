@@ -5,7 +5,7 @@
 // does, so that every verb works either way.
 //
 // Exit codes: 0 done, 1 not done, 2 the command line was not understood, 3 verify found
-// problems.
+// problems, 4 the disk failed a write and the process ended so that the next one reads it again.
 package main
 
 import (
@@ -29,6 +29,7 @@ const (
 	exitFailure  = 1
 	exitUsage    = 2
 	exitProblems = 3
+	exitDisk     = 4
 )
 
 // cli is the command line.
@@ -65,7 +66,8 @@ merges them into one record per person, and feeds the IPLOS/KPR register.
   flette tenant add --data DIR --id testvik --name "Testvik kommune" --kommune 9999
   flette serve --data DIR
 
-Exit codes: 0 done, 1 not done, 2 command line not understood, 3 verify found problems.`
+Exit codes: 0 done, 1 not done, 2 command line not understood, 3 verify found problems,
+4 the disk failed a write or a sync: start again, and the disk is read again.`
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -185,6 +187,9 @@ func (o *output) fail(err error) int {
 			break
 		}
 		fmt.Fprintf(o.stderr, "  %s\n", l)
+	}
+	if p.Code == stoppedCode {
+		return exitDisk
 	}
 	return exitFailure
 }

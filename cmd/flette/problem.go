@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"syscall"
 
 	"flette/internal/seal"
 	"flette/iplos/kpr"
@@ -21,6 +22,9 @@ type problem struct {
 	Detail string        `json:"detail"`
 	Lines  []lineProblem `json:"lines,omitempty"` // of an import
 }
+
+// stoppedCode is the code of a write or sync that the disk failed.
+const stoppedCode = "store-stopped"
 
 // corruptCode is the code of damage that the store itself sees.
 const corruptCode = "store-corrupt"
@@ -63,8 +67,12 @@ func problemOf(err error) *problem {
 		return problemf("interrupted", "interrupted")
 	case errors.Is(err, bolt.ErrInUse):
 		return problemf("store-in-use", "another process has the store open and does not answer on admin.sock; wait for it, or run this as the user that runs the server")
-	case errors.Is(err, store.ErrFull):
+	case errors.Is(err, store.ErrStopped):
+		return problemf(stoppedCode, "%v", err)
+	case errors.Is(err, store.ErrFull), errors.Is(err, syscall.ENOSPC):
 		return problemf("store-full", "there is no space left on the disk of the data folder; nothing was stored")
+	case errors.Is(err, store.ErrNotWritable):
+		return problemf("store-not-writable", "the disk of the data folder takes no writes (mounted read-only, or the permission is gone); nothing was stored")
 	case errors.Is(err, store.ErrCorrupt):
 		return problemf(corruptCode, "%v", err)
 	case errors.Is(err, kpr.ErrNothingToSend):
@@ -73,6 +81,8 @@ func problemOf(err error) *problem {
 		return problemf("key-file", "%s", strings.TrimPrefix(fromSeal(err), "seal: "))
 	case errors.As(err, &path) && strings.HasSuffix(path.Path, keySuffix) && errors.Is(err, fs.ErrNotExist):
 		return problemf("key-file-missing", "the key file %s is missing, and without it nothing of its tenant can be opened or checked; put it back from the copy that was kept apart, or name its folder with --keys", path.Path)
+	case errors.As(err, &path) && (errors.Is(err, syscall.EROFS) || errors.Is(err, fs.ErrPermission)):
+		return problemf("not-permitted", "%s cannot be opened: %v; the data folder must be on a writable file system and belong to the user that runs flette", path.Path, path.Err)
 	case errors.Is(err, store.ErrNotFound):
 		return problemf("not-found", "there is no such thing in this tenant; the list verbs show what there is")
 	}

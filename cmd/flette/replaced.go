@@ -38,7 +38,7 @@ func openReplaced(path, keys string) (*replaced, error) {
 	}
 	r.there = true
 	var err error
-	r.app, err = openFileApp(path, appOptions{Keys: keys})
+	r.app, err = openFileApp(path, appOptions{Keys: keys, NoWalk: true}) // what can be read of a damaged one counts
 	if errors.Is(err, bolt.ErrInUse) {
 		return nil, err
 	}
@@ -128,6 +128,10 @@ var registry = []struct {
 	{store.OrgUnit{}.DocKind(), "organisation unit", true},
 	{store.Actor{}.DocKind(), "", true},
 	{store.Assignment{}.DocKind(), "caseload event", true},
+	{store.AssignmentRef{}.DocKind(), "", true},
+	{store.BlockRef{}.DocKind(), "", true},
+	{store.BreakGlass{}.DocKind(), "use of emergency access", true},
+	{store.VisitPlan{}.DocKind(), "visit plan", true},
 	{store.Device{}.DocKind(), "tablet", true},
 	{store.DeviceKey{}.DocKind(), "", true},
 	{store.Extract{}.DocKind(), "message to the register", false},
@@ -166,6 +170,9 @@ func (v *replacedView) carry(old store.View, tx store.Tx, all bool, rules func(m
 		return nil
 	}
 	was, is := old.Tenant(), tx.Tenant()
+	if is.CaseloadIndexed == is.CaseloadSeq {
+		is.CaseloadIndexed = max(is.CaseloadIndexed, was.CaseloadIndexed)
+	}
 	is.NextBrukerNr, is.CaseloadSeq = max(is.NextBrukerNr, was.NextBrukerNr), max(is.CaseloadSeq, was.CaseloadSeq)
 	if err := tx.PutTenant(is); err != nil {
 		return err

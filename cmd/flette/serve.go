@@ -24,22 +24,30 @@ const stopFor = 15 * time.Second
 
 type serveCmd struct {
 	dataFlags
-	Listen      string     `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address to listen on; port 0 picks a free one. Default: ${default}."`
-	TLSCert     string     `name:"tls-cert" placeholder:"FILE" help:"Certificate chain, PEM."`
-	TLSKey      string     `name:"tls-key" placeholder:"FILE" help:"Private key of the certificate, PEM."`
-	BehindProxy bool       `help:"A proxy in front does TLS: allow plain HTTP on other addresses than loopback."`
-	External    string     `placeholder:"URL" help:"Base URL by which tablets call, when it is not the address listened on."`
-	OIDCConfig  string     `name:"oidc-config" placeholder:"FILE" help:"Identity providers whose access tokens are accepted, JSON."`
-	KeepDays    int        `default:"90" placeholder:"DAYS" help:"How long tablets keep what they have handed in, for a server restored from a backup. Default: ${default}."`
-	Memory      int        `default:"256" placeholder:"MIB" help:"Memory that the server tries to stay below, without the mapped store files. Default: ${default}."`
-	Floor       int        `name:"contract-floor" default:"0" placeholder:"N" help:"Oldest contract version whose entries take effect without a supervisor; 0 for every one."`
-	LogLevel    slog.Level `default:"info" placeholder:"LEVEL" help:"debug, info, warn or error. Default: ${default}."`
+	Listen      string        `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address to listen on; port 0 picks a free one. Default: ${default}."`
+	TLSCert     string        `name:"tls-cert" placeholder:"FILE" help:"Certificate chain, PEM."`
+	TLSKey      string        `name:"tls-key" placeholder:"FILE" help:"Private key of the certificate, PEM."`
+	BehindProxy bool          `help:"A proxy in front does TLS: allow plain HTTP on other addresses than loopback."`
+	External    string        `placeholder:"URL" help:"Base URL by which tablets call, when it is not the address listened on."`
+	OIDCConfig  string        `name:"oidc-config" placeholder:"FILE" help:"Identity providers whose access tokens are accepted, JSON."`
+	KeepDays    int           `default:"90" placeholder:"DAYS" help:"How long tablets keep what they have handed in, for a server restored from a backup. Default: ${default}."`
+	Memory      int           `default:"256" placeholder:"MIB" help:"Memory that the server tries to stay below, without the mapped store files. Default: ${default}."`
+	Floor       int           `name:"contract-floor" default:"0" placeholder:"N" help:"Oldest contract version whose entries take effect without a supervisor; 0 for every one."`
+	ScrubEvery  time.Duration `default:"24h" placeholder:"TIME" help:"How often every page of every store is read to find damage; 0 for never. Default: ${default}."`
+	LogLevel    slog.Level    `default:"info" placeholder:"LEVEL" help:"debug, info, warn or error. Default: ${default}."`
 }
 
 // Help is shown by --help.
 func (*serveCmd) Help() string {
 	return `Serves tablets and supervisors. When it is ready it prints one line, "listening on URL"; logs
 are JSON lines on standard error. SIGINT and SIGTERM end it after the requests that run.
+
+A disk that fails a write or a sync ends it with exit code 4 after the requests that run, none
+of which is told that it was done; let the service manager start it again. A full disk does
+not: writes are refused until there is room, and reads go on.
+
+Every store is read whole at the start, which is refused when one is damaged, and again each
+--scrub-every: damage that is found then is logged with tenant and place, and /readyz says so.
 
 Every other verb works on the same folder while it serves (DIR/admin.sock, for the same user
 only).
@@ -131,6 +139,7 @@ func (c *serveCmd) Run(ctx context.Context, out *output) (err error) {
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
+	defer a.scrubbing(ctx, c.ScrubEvery)()
 	return a.serve(ctx, s, ln, func() error { return announce(out.stdout, base, ln) })
 }
 
@@ -268,6 +277,9 @@ func (a *app) serve(ctx context.Context, s *api.Server, ln net.Listener, ready f
 			a.log.Info("stopping")
 		case err = <-served:
 			served <- nil
+		case err = <-a.store.Failed():
+			// Its file is unknown until the next process has read it again: see store.ErrStopped.
+			a.log.Error("the disk failed a write; ending, so that the next start reads it again", "error", err)
 		}
 	}
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopFor)

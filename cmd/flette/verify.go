@@ -37,7 +37,7 @@ Example:
 }
 
 // verifyOp checks one municipality, or all when the id is "".
-var verifyOp = op[model.TenantID, []*sync.Report]{name: "verify", reads: true, run: func(ctx context.Context, a *app, in model.TenantID) ([]*sync.Report, error) {
+var verifyOp = op[model.TenantID, []*sync.Report]{name: "verify", reads: true, checks: true, run: func(ctx context.Context, a *app, in model.TenantID) ([]*sync.Report, error) {
 	ids := []model.TenantID{in}
 	var err error
 	if in == "" {

@@ -93,10 +93,13 @@ func Generate(tenant model.TenantID) (*Keys, error) {
 // It never replaces a file: fs.ErrExists when there is one. On an error nothing usable is
 // left behind.
 func (k *Keys) Save(path string) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	// The file gets its name when it is whole: a crash must not leave half a key file in the
+	// place that nothing ever replaces.
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.new") // mode 0600
 	if err != nil {
 		return fmt.Errorf("seal: create key file: %w", err)
 	}
+	defer os.Remove(f.Name())
 	_, err = f.Write(k.m().file)
 	if err == nil {
 		err = f.Sync()
@@ -105,9 +108,12 @@ func (k *Keys) Save(path string) error {
 		err = e
 	}
 	if err == nil {
-		err = syncDir(filepath.Dir(path))
+		err = os.Link(f.Name(), path)
 	}
 	if err != nil {
+		return fmt.Errorf("seal: write key file: %w", err)
+	}
+	if err := syncDir(filepath.Dir(path)); err != nil {
 		_ = os.Remove(path) // the first error says what happened
 		return fmt.Errorf("seal: write key file: %w", err)
 	}

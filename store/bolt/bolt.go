@@ -11,10 +11,11 @@
 //     would wait for itself.
 //   - Keep views short. Pages that an open view may still need are not reused, and the file
 //     never shrinks again.
-//   - ErrFull means that nothing of the update was kept; the store recovers by itself once
-//     there is room. Every other failure of a commit, above all of fsync, leaves it unknown
-//     what the disk holds, so the tenant refuses all further work with [ErrStopped] until the
-//     process is restarted and has read the disk again.
+//   - ErrFull and ErrNotWritable mean that nothing of the update was kept; the store recovers
+//     by itself once there is room, or the disk takes writes again ([Store.Writable]). Every
+//     other failure of a write, above all of fsync, leaves it unknown what the disk holds: the
+//     tenant refuses all further work with store.ErrStopped, and [Store.Failed] tells the
+//     process to end, so that the next one reads the disk again.
 //   - A file is locked by the process that opened it: a second one gets [ErrInUse].
 package bolt
 
@@ -43,13 +44,8 @@ const (
 	fileSuffix      = ".db"
 )
 
-// Errors beyond those of package store.
-var (
-	// ErrInUse means that another process has the file open.
-	ErrInUse = errors.New("bolt: store is in use by another process")
-	// ErrStopped means that a commit failed and nothing is known about the disk any more.
-	ErrStopped = errors.New("bolt: stopped after a failed commit; restart to read the disk again")
-)
+// ErrInUse means that another process has the file open.
+var ErrInUse = errors.New("bolt: store is in use by another process")
 
 // Options of Open. The zero value is what a server wants.
 type Options struct {
@@ -57,6 +53,7 @@ type Options struct {
 	NoGrouping      bool          // one commit per Update, to measure what grouping gives
 	MaxGroup        int           // updates per commit, 0 for 256
 	NewEpoch        func() string // gives a new tenant its epoch (G8), nil for 128 random bits
+	NoWalk          bool          // do not read all pages at the opening: the caller runs Check
 	InitialMmapSize int           // bytes of address space per file, 0 for 1 GiB on 64-bit machines
 
 	maxSize  int // tests: largest file
@@ -89,6 +86,7 @@ type Store struct {
 	hook func(model.TenantID, store.Tx) error
 
 	create  sync.Mutex // one CreateTenant at a time
+	failed  chan error // holds the first failure
 	mu      sync.RWMutex
 	tenants map[model.TenantID]*tenant
 	closed  bool
@@ -101,7 +99,7 @@ var _ store.Store = (*Store)(nil)
 // file, for one that is not a whole tenant.
 func Open(dir string, o Options) (*Store, error) {
 	o.setDefaults()
-	s := &Store{dir: filepath.Join(dir, "tenants"), opts: o, tenants: map[model.TenantID]*tenant{}}
+	s := &Store{dir: filepath.Join(dir, "tenants"), opts: o, tenants: map[model.TenantID]*tenant{}, failed: make(chan error, 1)}
 	files, err := os.ReadDir(s.dir)
 	if errors.Is(err, os.ErrNotExist) && !o.ReadOnly {
 		if err = os.MkdirAll(s.dir, 0o700); err == nil {
@@ -190,17 +188,17 @@ func (s *Store) CreateTenant(ctx context.Context, t store.Tenant) error {
 func (s *Store) createFile(t store.Tenant) error {
 	f, err := os.CreateTemp(s.dir, string(t.ID)+".*.new") // mode 0600
 	if err != nil {
-		return err
+		return refused(err)
 	}
 	tmp := f.Name()
 	defer os.Remove(tmp)
 	if err := f.Close(); err != nil {
 		return err
 	}
-	if err := initFile(tmp, t, &s.opts); err != nil {
-		return fullOr(err)
-	}
 	final := s.path(t.ID)
+	if err := initFile(tmp, t, &s.opts); err != nil {
+		return s.refusedOr(final, err)
+	}
 	if info, err := os.Stat(final); err == nil && info.Size() == 0 {
 		if err := os.Remove(final); err != nil {
 			return err
@@ -210,9 +208,52 @@ func (s *Store) createFile(t store.Tenant) error {
 		if errors.Is(err, os.ErrExist) {
 			return store.ErrExists
 		}
-		return fullOr(err)
+		return refused(err)
 	}
-	return syncDir(s.dir)
+	if err := syncDir(s.dir); err != nil {
+		return s.stop(s.dir, err)
+	}
+	return nil
+}
+
+// refusedOr returns ErrFull or ErrNotWritable when that is what err means, and stops the
+// store for any other failure of a write.
+func (s *Store) refusedOr(path string, err error) error {
+	if r := refused(err); errors.Is(r, store.ErrFull) || errors.Is(r, store.ErrNotWritable) {
+		return r
+	}
+	return s.stop(path, err)
+}
+
+// stop makes an ErrStopped that names the file, and tells who listens to Failed.
+func (s *Store) stop(path string, err error) error {
+	err = fmt.Errorf("%w: file %s: %w", store.ErrStopped, path, err)
+	select {
+	case s.failed <- err:
+	default: // one is enough to end the process
+	}
+	return err
+}
+
+// Failed gives the first store.ErrStopped of any tenant, with file and cause. Whoever serves
+// from the store ends its process then.
+func (s *Store) Failed() <-chan error { return s.failed }
+
+// Writable returns why the tenant's newest update could not be written: ErrStopped,
+// ErrFull or ErrNotWritable; nil when it could. The latter two end with the next update
+// that finds room.
+func (s *Store) Writable(id model.TenantID) error {
+	t, err := s.tenant(id)
+	if err != nil {
+		return err
+	}
+	if f := t.failed.Load(); f != nil {
+		return f.err
+	}
+	if p := t.refused.Load(); p != nil {
+		return *p
+	}
+	return nil
 }
 
 func syncDir(dir string) error {

@@ -69,7 +69,7 @@ func (c *checker) structure() error {
 	if err != nil {
 		return store.ErrClosed
 	}
-	if err := checkPages(file, t.db.Info().PageSize); err != nil {
+	if err := checkPages(file, t.pages); err != nil {
 		return errors.Join(fmt.Errorf("%w: tenant %s: %w", store.ErrCorrupt, t.id, err), btx.Rollback())
 	}
 	var errs []error
@@ -144,7 +144,7 @@ func (c *checker) bucketNames() []string {
 func (c *checker) walk(tb *table, judge func(key, value []byte) error) (count int64) {
 	cur := tb.bucket.Cursor()
 	k, value, err := tb.start(cur, nil, nil)
-	for ; k != nil && len(c.errs) < maxCheckErrors; k, value, err = tb.step(cur, nil) {
+	for ; k != nil && len(c.errs) < maxCheckErrors; k, value, err = tb.step(cur, k, nil) {
 		if c.ctx.Err() != nil {
 			break
 		}

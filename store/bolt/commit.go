@@ -219,6 +219,10 @@ func (a *attempt) begin() error {
 		return err
 	}
 	a.btx = btx
+	if err := a.tenant.current(int64(btx.ID())-1, a.tenant.committed.Load()); err != nil {
+		a.rollback()
+		return err
+	}
 	v, err := newView(a.tenant, btx)
 	if err != nil {
 		a.rollback()
@@ -269,6 +273,8 @@ func (a *attempt) commit() error {
 	err := safely(a.btx.Commit)
 	a.rollback() // only to free what a panic inside the commit has left locked
 	if err == nil {
+		t.refused.Store(nil)
+		t.committed.Store(int64(before))
 		return nil
 	}
 	moved := true // does the newest snapshot hold what could not be committed?
@@ -276,11 +282,11 @@ func (a *attempt) commit() error {
 		moved = btx.ID() >= before
 		_ = btx.Rollback() // of a read transaction: cannot fail
 	}
-	err = fullOr(err)
-	if !moved && errors.Is(err, store.ErrFull) {
-		return err
+	if r := refused(err); !moved && (errors.Is(r, store.ErrFull) || errors.Is(r, store.ErrNotWritable)) {
+		t.refused.Store(&r)
+		return r
 	}
-	f := &failure{err: fmt.Errorf("%w: %w", ErrStopped, err), reads: moved}
+	f := &failure{err: t.store.stop(t.path, err), reads: moved}
 	t.failed.Store(f)
 	return f.err
 }

@@ -166,7 +166,7 @@ func TestFailedCommit(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range 2 {
-		if _, err := put(s, 3+i); !errors.Is(err, ErrStopped) || errors.Is(err, store.ErrFull) {
+		if _, err := put(s, 3+i); !errors.Is(err, store.ErrStopped) || errors.Is(err, store.ErrFull) {
 			t.Errorf("update on a failing disk: %v", err)
 		}
 	}

@@ -49,7 +49,7 @@ func CreateFile(path string, t store.Tenant, o Options) error {
 	}
 	t.Format = formatVersion
 	if err := initFile(path, t, &o); err != nil {
-		return fullOr(err)
+		return refused(err)
 	}
 	return nil
 }
@@ -83,7 +83,7 @@ func (s *Store) CopyTo(ctx context.Context, id model.TenantID, w io.Writer) (c C
 		}
 		to := &stopping{ctx: ctx, w: w}
 		if c.Bytes, err = v.btx.WriteTo(to); to.err != nil { // bbolt hides some causes in its text
-			return fullOr(to.err)
+			return refused(to.err)
 		}
 		return err
 	})
@@ -168,7 +168,7 @@ func CompactFile(from, to string, o Options) (err error) {
 		return err
 	}
 	if err := bbolt.Compact(dst, src, maxGroupBytes); err != nil {
-		return errors.Join(fullOr(err), dst.Close())
+		return errors.Join(refused(err), dst.Close())
 	}
 	return errors.Join(dst.Sync(), dst.Close())
 }

@@ -31,11 +31,11 @@ func TestSalvageAfterFlips(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	live := livePages(t, path, o.pageSize)
+	live := meaningOf(whole, o.pageSize)
 	hurt := filepath.Join(t.TempDir(), "hurt.db")
 	flips, gone := 0, 0
 	for at := 0; at < len(whole); at += 3 {
-		if !live[uint64(at/o.pageSize)] || !used(whole, at) {
+		if !live.means[at] {
 			continue
 		}
 		flips++

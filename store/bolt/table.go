@@ -8,6 +8,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"flette/model"
 	"flette/store"
 )
 
@@ -61,7 +62,14 @@ type table struct {
 
 func newTable(name string, b *bbolt.Bucket, fill float64) table {
 	b.FillPercent = fill
-	return table{name: name, seed: seedOf(name), bucket: b, cursor: b.Cursor()}
+	tb := nameTable(name)
+	tb.bucket, tb.cursor = b, b.Cursor()
+	return tb
+}
+
+// nameTable is a table without its bucket: it knows its checksums.
+func nameTable(name string) table {
+	return table{name: name, seed: seedOf(name)}
 }
 
 // seedOf makes the name of the bucket part of every sum in it.
@@ -89,9 +97,19 @@ func (tb *table) open(key, framed []byte) ([]byte, error) {
 // corrupt names where the damage is: bucket and key, never content.
 func (tb *table) corrupt(key []byte, detail any) error {
 	if detail == "" {
-		return fmt.Errorf("%w: bucket %s, key %x", store.ErrCorrupt, tb.name, key)
+		return fmt.Errorf("%w: bucket %s, %s", store.ErrCorrupt, tb.name, keyName(tb.name, key))
 	}
-	return fmt.Errorf("%w: bucket %s, key %x: %v", store.ErrCorrupt, tb.name, key, detail)
+	return fmt.Errorf("%w: bucket %s, %s: %v", store.ErrCorrupt, tb.name, keyName(tb.name, key), detail)
+}
+
+// keyName spells a key; where keys begin with a person, it says whose record is hit.
+func keyName(bucket string, key []byte) string {
+	var p model.PersonID
+	if (bucket == tableNames[personTable] || bucket == tableNames[unitTable]) && len(key) >= len(p) {
+		copy(p[:], key)
+		return fmt.Sprintf("key %x of person %s", key, p)
+	}
+	return fmt.Sprintf("key %x", key)
 }
 
 // guard turns a panic of bbolt (it asserts on damaged pages) or a fault on mapped memory
@@ -107,39 +125,60 @@ func (tb *table) guard(key []byte, err *error) {
 func (tb *table) get(key []byte) (value []byte, err error) {
 	defer tb.guard(key, &err)
 	k, framed := tb.cursor.Seek(key)
-	if !bytes.Equal(k, key) || k == nil {
-		return nil, tb.absent(tb.cursor, k, framed)
+	if k == nil || !bytes.Equal(k, key) {
+		_, _, err := tb.before(tb.cursor, key, k, framed)
+		return nil, err
 	}
 	return tb.open(k, framed)
 }
 
-// absent makes sure that nothing is hidden where a cursor found the end of what it looked
-// for: a key with a flipped bit stands, in nearly every case, just beside its place.
-func (tb *table) absent(c *bbolt.Cursor, k, framed []byte) error {
+// before looks at both sides of the place where a cursor that sought a key came to rest at
+// k, and returns the element in front of it. A damaged key or page number sends the search to
+// another leaf: what stands there is then not at or after the key, or its neighbour not before
+// it. A value that was hidden by a flipped bit of its own key stands, in nearly every case,
+// just beside its place, and does not match its checksum.
+func (tb *table) before(c *bbolt.Cursor, key, k, framed []byte) (prev, value []byte, err error) {
 	if k != nil {
 		if _, err := tb.open(k, framed); err != nil {
-			return err
+			return nil, nil, err
+		}
+		if bytes.Compare(k, key) < 0 {
+			return nil, nil, tb.corrupt(key, "the search ended at a smaller key")
 		}
 		k, framed = c.Prev()
 	} else {
 		k, framed = c.Last()
 	}
 	if k == nil {
-		return nil
+		return nil, nil, nil
 	}
-	_, err := tb.open(k, framed)
-	return err
+	if value, err = tb.open(k, framed); err != nil {
+		return nil, nil, err
+	}
+	if bytes.Compare(k, key) >= 0 {
+		return nil, nil, tb.corrupt(key, "the search passed a greater key")
+	}
+	return k, value, nil
 }
 
 // start moves a cursor to the first key from a place on, step to the next one; both return
-// a nil key at the end of the prefix.
+// a nil key at the end of the prefix. at is the key that the cursor stands on.
 func (tb *table) start(c *bbolt.Cursor, from, prefix []byte) (k, value []byte, err error) {
 	defer tb.guard(from, &err)
 	k, framed := c.Seek(from)
-	if err := tb.absent(c, k, framed); err != nil {
+	if _, _, err := tb.before(c, from, k, framed); err != nil {
 		return nil, nil, err
 	}
 	k, framed = c.Seek(from)
+	return tb.within(prefix, k, framed)
+}
+
+func (tb *table) step(c *bbolt.Cursor, at, prefix []byte) (k, value []byte, err error) {
+	defer tb.guard(prefix, &err)
+	k, framed := c.Next()
+	if k != nil && bytes.Compare(k, at) <= 0 {
+		return k, nil, tb.corrupt(k, "keys do not ascend")
+	}
 	return tb.within(prefix, k, framed)
 }
 
@@ -148,26 +187,19 @@ func (tb *table) start(c *bbolt.Cursor, from, prefix []byte) (k, value []byte, e
 func (tb *table) back(c *bbolt.Cursor, before, prefix []byte) (k, value []byte, err error) {
 	defer tb.guard(before, &err)
 	k, framed := c.Seek(before)
-	if k == nil {
-		k, framed = c.Last()
-		return tb.within(prefix, k, framed)
-	}
-	if _, err := tb.open(k, framed); err != nil {
+	k, value, err = tb.before(c, before, k, framed)
+	if err != nil || !bytes.HasPrefix(k, prefix) {
 		return nil, nil, err
 	}
-	k, framed = c.Prev()
-	return tb.within(prefix, k, framed)
+	return k, value, nil
 }
 
-func (tb *table) stepBack(c *bbolt.Cursor, prefix []byte) (k, value []byte, err error) {
+func (tb *table) stepBack(c *bbolt.Cursor, at, prefix []byte) (k, value []byte, err error) {
 	defer tb.guard(prefix, &err)
 	k, framed := c.Prev()
-	return tb.within(prefix, k, framed)
-}
-
-func (tb *table) step(c *bbolt.Cursor, prefix []byte) (k, value []byte, err error) {
-	defer tb.guard(prefix, &err)
-	k, framed := c.Next()
+	if k != nil && bytes.Compare(k, at) >= 0 {
+		return k, nil, tb.corrupt(k, "keys do not descend")
+	}
 	return tb.within(prefix, k, framed)
 }
 
@@ -192,6 +224,13 @@ func (tb *table) last() (key []byte, err error) {
 
 func (tb *table) put(key, framed []byte) (err error) {
 	defer tb.guard(key, &err)
+	// A search that damage has misled would put the key where no sound search finds it, and
+	// the commit would write keys over the damage that told.
+	if k, old := tb.cursor.Seek(key); k == nil || !bytes.Equal(k, key) {
+		if _, _, err := tb.before(tb.cursor, key, k, old); err != nil {
+			return err
+		}
+	}
 	tb.seal(key, framed)
 	return tb.bucket.Put(key, framed)
 }
@@ -219,7 +258,7 @@ func (v *view) scan(tb *table, from, prefix []byte, fn func(key, value []byte) (
 		if v.writes != writes {
 			k, value, err = tb.start(c, last, prefix)
 		} else {
-			k, value, err = tb.step(c, prefix)
+			k, value, err = tb.step(c, k, prefix)
 		}
 	}
 	return err

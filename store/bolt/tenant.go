@@ -28,8 +28,13 @@ type tenant struct {
 	store  *Store
 	db     *bbolt.DB
 	file   *os.File // the one bbolt writes to
+	pages  int      // bytes per page: to ask bbolt for it is a race with a growing file
 	record atomic.Pointer[record]
 	failed atomic.Pointer[failure]
+	// committed is the number of the newest commit that is known to be durable.
+	committed atomic.Int64
+	// refused is the error of the newest commit when it found no room or no permission.
+	refused atomic.Pointer[error]
 
 	mu     sync.Mutex // guards queue and closed
 	queue  []*request
@@ -54,7 +59,7 @@ func openDB(path string, o *Options) (db *bbolt.DB, file *os.File, err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if r := recover(); r != nil {
-			db, err = nil, errors.Join(fmt.Errorf("%w: %s: %v", store.ErrCorrupt, path, r), file.Close())
+			db, err = nil, errors.Join(fmt.Errorf("%w: %s: %v", store.ErrCorrupt, path, r), unlock(file), file.Close())
 		}
 	}()
 	db, err = bbolt.Open(path, 0o600, &bbolt.Options{
@@ -74,7 +79,7 @@ func openDB(path string, o *Options) (db *bbolt.DB, file *os.File, err error) {
 	switch {
 	case errors.Is(err, berrors.ErrTimeout):
 		err = fmt.Errorf("%w: %s", ErrInUse, path)
-	case err != nil && !errors.As(err, new(*os.PathError)):
+	case err != nil && !errors.As(err, new(*os.PathError)) && !errors.As(err, new(syscall.Errno)):
 		err = fmt.Errorf("%w: %s: %w", store.ErrCorrupt, path, err)
 	}
 	return db, file, err
@@ -119,7 +124,12 @@ func openTenant(s *Store, id model.TenantID, path string) (*tenant, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &tenant{id: id, path: path, store: s, db: db, file: file, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	t := &tenant{id: id, path: path, store: s, db: db, file: file, pages: db.Info().PageSize, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	if !s.opts.NoWalk {
+		if err := t.walk(); err != nil {
+			return nil, errors.Join(fmt.Errorf("%w (file %s)", err, path), db.Close())
+		}
+	}
 	if err := t.view(func(v *view) error {
 		if t.id == "" {
 			t.id = v.record.ID
@@ -129,6 +139,12 @@ func openTenant(s *Store, id model.TenantID, path string) (*tenant, error) {
 		return nil, errors.Join(fmt.Errorf("%w (file %s)", err, path), db.Close())
 	}
 	if err := t.addTwins(); err != nil {
+		return nil, errors.Join(fmt.Errorf("%w (file %s)", err, path), db.Close())
+	}
+	if err := t.view(func(v *view) error {
+		t.committed.Store(int64(v.btx.ID()))
+		return nil
+	}); err != nil {
 		return nil, errors.Join(fmt.Errorf("%w (file %s)", err, path), db.Close())
 	}
 	if s.opts.ReadOnly {
@@ -221,6 +237,7 @@ func (t *tenant) view(fn func(*view) error) error {
 	if f := t.failed.Load(); f != nil && f.reads {
 		return f.err
 	}
+	newest := t.committed.Load()
 	btx, err := t.db.Begin(false)
 	if err != nil {
 		if errors.Is(err, berrors.ErrDatabaseNotOpen) {
@@ -229,6 +246,9 @@ func (t *tenant) view(fn func(*view) error) error {
 		return err
 	}
 	defer btx.Rollback()
+	if err := t.current(int64(btx.ID()), newest); err != nil {
+		return err
+	}
 	// A damaged page can point outside the file; table.guard makes an error of the fault.
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	v, err := newView(t, btx)
@@ -236,6 +256,15 @@ func (t *tenant) view(fn func(*view) error) error {
 		return err
 	}
 	return fn(v)
+}
+
+// current makes sure that bbolt did not fall back to the commit before the newest one, as it
+// does when the meta page of the newest is damaged.
+func (t *tenant) current(snapshot, newest int64) error {
+	if snapshot >= newest {
+		return nil
+	}
+	return t.damaged(errors.New("the meta page of the newest commit is damaged"))
 }
 
 // close stops the writer and closes the file.
@@ -248,16 +277,27 @@ func (t *tenant) close() error {
 	return t.db.Close()
 }
 
-// fullOr returns ErrFull for the errors that mean that a write found no room, and any other
-// error as it is. bbolt hides the cause of a failed resize in its text.
-func fullOr(err error) error {
-	noRoom := []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG}
+// refusals are the errors of a write that say that nothing was written.
+var refusals = []struct {
+	errno syscall.Errno
+	means error
+}{
+	{syscall.ENOSPC, store.ErrFull}, {syscall.EDQUOT, store.ErrFull}, {syscall.EFBIG, store.ErrFull},
+	{syscall.EROFS, store.ErrNotWritable}, {syscall.EACCES, store.ErrNotWritable}, {syscall.EPERM, store.ErrNotWritable},
+}
+
+// refused returns ErrFull or ErrNotWritable for the errors that mean that a write was
+// refused, and any other error as it is; that of a sync is never a refusal, whatever its
+// number, and has no path. bbolt hides the cause of a failed resize in its text.
+func refused(err error) error {
 	var path *os.PathError
-	isWrite := errors.As(err, &path)
+	var link *os.LinkError
+	isWrite := errors.As(err, &path) && path.Op != "sync"
 	isResize := strings.HasPrefix(err.Error(), "file resize error")
-	for _, e := range noRoom {
-		if isWrite && errors.Is(path.Err, e) || isResize && strings.Contains(err.Error(), e.Error()) {
-			return fmt.Errorf("%w: %w", store.ErrFull, err)
+	for _, r := range refusals {
+		if isWrite && errors.Is(path.Err, r.errno) || errors.As(err, &link) && errors.Is(link.Err, r.errno) ||
+			isResize && strings.Contains(err.Error(), r.errno.Error()) {
+			return fmt.Errorf("%w: %w", r.means, err)
 		}
 	}
 	if errors.Is(err, berrors.ErrMaxSizeReached) {

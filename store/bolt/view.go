@@ -178,7 +178,7 @@ func (v *view) EntryPosition(person model.PersonID, id model.EntryID) (int64, er
 	v.key = appendInt(append(v.key[:0], person[:]...), w.below)
 	c := tb.bucket.Cursor()
 	k, value, err := tb.back(c, v.key, person[:])
-	for ; err == nil && k != nil; k, value, err = tb.stepBack(c, person[:]) {
+	for ; err == nil && k != nil; k, value, err = tb.stepBack(c, k, person[:]) {
 		e, err := tb.indexed(k, value)
 		if err != nil {
 			return 0, err
