@@ -96,6 +96,9 @@ func (t *Tablet) pullOne(ctx context.Context, report *PullReport, wait int) (mor
 			report.News = append(report.News, *it)
 		}
 	}
+	if !page.More {
+		t.view.prune(waits)
+	}
 	t.cursor = page.Cursor
 	t.adopt(cp)
 	report.Pages++

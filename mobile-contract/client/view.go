@@ -13,6 +13,7 @@ type caseload map[model.PersonID]*person
 
 type person struct {
 	card  *contract.PersonCard
+	sent  bool // the server has sent something about the person
 	gone  bool // scope.remove came while entries about the person still wait (T8)
 	units map[model.Unit]*unit
 }
@@ -85,18 +86,21 @@ func (u *unit) seen() []head {
 }
 
 // settle moves own work out of the waiting list. Taken work becomes what the server is known
-// to have; quarantined or refused work is no longer shown.
-func (u *unit) settle(id model.EntryID, taken bool) {
+// to have, unless the server has sent a state since that accounts for it: after a lost answer
+// that comes first, and says which value is shown. Quarantined or refused work is no longer
+// shown.
+func (u *unit) settle(id model.EntryID, taken bool, position *int64) {
 	i := slices.IndexFunc(u.own, func(w write) bool { return w.id == id })
 	if i < 0 {
 		return
 	}
 	w := u.own[i]
 	u.own = slices.Delete(u.own, i, i+1)
-	if !taken {
+	sent := slices.ContainsFunc(u.heads, func(h head) bool { return h.id == id })
+	if !taken || sent || u.position > 0 && position != nil && u.position >= *position {
 		return
 	}
-	kept := slices.DeleteFunc(slices.Clone(u.heads), func(h head) bool { return slices.Contains(w.over, h.id) || h.id == id })
+	kept := slices.DeleteFunc(slices.Clone(u.heads), func(h head) bool { return slices.Contains(w.over, h.id) })
 	u.heads = append([]head{w.head}, kept...)
 }
 
@@ -140,7 +144,7 @@ func (c caseload) apply(it *contract.PullItem, waits func(model.PersonID) bool, 
 			who = &person{}
 			c[it.Person] = who
 		}
-		who.card, who.gone = it.Card, false
+		who.card, who.sent, who.gone = it.Card, true, false
 	case contract.ItemScopeRemove:
 		if who := c[it.Person]; who != nil && waits(it.Person) {
 			who.gone = true
@@ -150,7 +154,18 @@ func (c caseload) apply(it *contract.PullItem, waits func(model.PersonID) bool, 
 	case contract.ItemUnit:
 		if it.Unit != nil {
 			c.unit(it.Person, it.Unit.Unit, true).receive(it.Unit, lean)
+			c[it.Person].sent = true
 		}
 	}
 	// News of decisions and settlements is for the user; types of tomorrow are ignored.
+}
+
+// prune forgets persons of whom the server has sent nothing once all pages have come: the
+// user has them not, and the own work that made them appear here has been handed in (T8).
+func (c caseload) prune(waits func(model.PersonID) bool) {
+	for p, who := range c {
+		if !who.sent && !waits(p) {
+			delete(c, p)
+		}
+	}
 }
