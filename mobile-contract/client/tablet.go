@@ -26,6 +26,7 @@ import (
 var (
 	ErrNotEnrolled = errors.New("client: the device is not enrolled")
 	ErrNoLease     = errors.New("client: nobody is logged in")
+	ErrUnsent      = errors.New("client: hand the outbox in before the tablet is enrolled anew")
 )
 
 // Config makes a tablet. URL, Wall and Mono are required.
@@ -111,18 +112,25 @@ func New(cfg Config) (*Tablet, error) {
 	}, nil
 }
 
-// Enrol spends a one-time code and makes the key known to the tenant. It is not repeated when
-// no answer comes: the code may be spent.
+// Enrol spends a one-time code and makes the key known to the tenant. It is repeated when no
+// answer comes: the same code and key give the same device while the code lives. After that
+// make a new tablet, with a new key, and enrol it with a new code.
 func (t *Tablet) Enrol(ctx context.Context, tenant model.TenantID, code, label string) (*contract.EnrolResponse, error) {
 	t.net.Lock()
 	defer t.net.Unlock()
+	t.mu.Lock()
+	unsent := len(t.s.Outbox)
+	t.mu.Unlock()
+	if unsent > 0 {
+		return nil, ErrUnsent // T2
+	}
 	proof, err := t.call.prove.enrolProof(string(tenant), code)
 	if err != nil {
 		return nil, err
 	}
 	var out contract.EnrolResponse
 	if _, err := t.call.do(ctx, request{
-		method: http.MethodPost, path: "/v1/devices", out: &out,
+		method: http.MethodPost, path: "/v1/devices", safe: true, out: &out,
 		in: contract.EnrolRequest{Tenant: tenant, Code: code, Key: jsontext.Value(t.call.prove.public.String()), Proof: proof, Label: label},
 	}); err != nil {
 		return nil, err
@@ -134,6 +142,9 @@ func (t *Tablet) Enrol(ctx context.Context, tenant model.TenantID, code, label s
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.verifier = verifier
+	if t.s.Device == out.Device {
+		return &out, nil // asked again: the chain goes on (T1)
+	}
 	t.s = State{Tenant: out.Tenant, Device: out.Device, Epoch: out.Epoch, JournalKey: out.JournalKey}
 	return &out, t.save()
 }

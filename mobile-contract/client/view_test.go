@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"testing"
 
@@ -66,5 +67,26 @@ func TestViewForgetsWhomTheUserHasNot(t *testing.T) {
 	pull(t, tab)
 	if _, ok := tab.View(stranger, memory); ok {
 		t.Error("the tablet still shows a person whom its user has not")
+	}
+}
+
+// A tablet that is enrolled once more, because an answer was lost, is the device it was and
+// goes on with its chain; with work in its outbox it is not enrolled anew (T1, T2).
+func TestEnrolAgainKeepsTheChain(t *testing.T) {
+	f := newFake(t)
+	tab, _ := f.tablet(Config{Tries: 2})
+	device := tab.ID()
+	first := sign(t, tab, memory, 2)
+	if _, err := tab.Enrol(context.Background(), tenant, "CODE-0001", ""); !errors.Is(err, ErrUnsent) {
+		t.Fatalf("with work in the outbox: %v", err)
+	}
+	push(t, tab)
+	f.loseAnswers = 1
+	if _, err := tab.Enrol(context.Background(), tenant, "CODE-0001", ""); err != nil || tab.ID() != device {
+		t.Fatalf("once more: %v, device %s", err, tab.ID())
+	}
+	sign(t, tab, memory, 3)
+	if e := decoded(t, tab.Outbox()[0].JWS); e.Seq != 2 || e.Prev != first.String() {
+		t.Errorf("the chain goes on with seq %d, prev %s", e.Seq, e.Prev)
 	}
 }
