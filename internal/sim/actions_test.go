@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 
+	contract "flette/mobile-contract"
 	"flette/mobile-contract/client"
 	"flette/model"
 )
@@ -54,6 +55,7 @@ var workActions = []action{
 	{"meet", 12, (*world).meet},
 	{"void", 14, func(w *world) string { return w.undo(w.ready(), model.ActVoid) }},
 	{"reinstate", 10, func(w *world) string { return w.undo(w.ready(), model.ActReinstate) }},
+	{"void-decision", 6, func(w *world) string { return w.voidDecision(w.ready()) }},
 	{"decide-on-tablet", 6, func(w *world) string { return w.decideHere(w.ready()) }},
 	{"wrong-value", 4, func(w *world) string { return w.wrongValue(w.ready()) }},
 	{"sync", 50, func(w *world) string { return w.sync(w.ready()) }},
@@ -153,6 +155,32 @@ func (w *world) undo(t *tablet, kind model.Act) string {
 		c.Over = []model.EntryID{}
 	}
 	return w.signed(t, who, kind, []model.Change{c}, reason("made-in-error"))
+}
+
+// voidDecision tries to take a decision back: a supervisor may.
+func (w *world) voidDecision(t *tablet) string {
+	if w.chance(0.5) {
+		w.loginOf(t, pick(w, supervisors))
+		w.pull(t)
+	}
+	cards := t.c.Persons()
+	var made []place
+	for _, at := range w.o.places() {
+		mine := slices.ContainsFunc(cards, func(c contract.PersonCard) bool { return c.Person == at.person })
+		if mine && slices.ContainsFunc(w.o.units[at], func(a act) bool { return a.kind == model.ActDecide }) {
+			made = append(made, at)
+		}
+	}
+	if len(made) == 0 {
+		return ""
+	}
+	at := pick(w, made)
+	for _, a := range slices.Backward(w.o.units[at]) {
+		if a.kind == model.ActDecide {
+			return w.signed(t, at.person, model.ActVoid, []model.Change{{Unit: at.unit, Target: &a.id}}, reason("made-in-error"))
+		}
+	}
+	return ""
 }
 
 // decideHere is a decide entry by whoever holds the tablet: nurses may not.

@@ -133,19 +133,25 @@ func (w *world) heal() {
 		t.weather, t.offline, t.disk = weather{}, 0, diskFine
 	}
 	const rounds = 3
-	for range rounds {
+	waits := func(t *tablet) bool { return len(t.c.Outbox()) > 0 && t.stored.Lease != nil }
+	for round := range rounds {
+		if round > 0 && !slices.ContainsFunc(w.tablets, waits) {
+			break
+		}
 		for _, t := range w.tablets {
 			if !w.o.revoked[t.c.ID()] {
 				w.loginOf(t, t.owner)
 			}
 			w.push(t)
-			if !w.o.revoked[t.c.ID()] {
-				w.pull(t)
-			}
 		}
 	}
 	for _, t := range w.tablets {
-		if left := t.c.Outbox(); len(left) > 0 && t.stored.Lease != nil {
+		if !w.o.revoked[t.c.ID()] {
+			w.pull(t)
+		}
+	}
+	for _, t := range w.tablets {
+		if left := t.c.Outbox(); waits(t) {
 			w.fail("L", "%s still holds %d entries after %d rounds, the first is %d", t.name, len(left), rounds, left[0].Seq)
 		}
 		t.honest()

@@ -530,6 +530,9 @@ func (o *oracle) effect(p int64, id model.EntryID, e *payload, roles model.Roles
 				n.target = *c.Target
 			}
 			at := place{e.Person, c.Unit}
+			if below := history(o.units[at]).find(n.target); n.kind == model.ActVoid && below != nil && below.kind == model.ActDecide {
+				o.w.count("void of a decision by " + map[bool]string{true: "a supervisor", false: "a nurse"}[n.mayDecide])
+			}
 			o.units[at] = append(o.units[at], n)
 		}
 	}

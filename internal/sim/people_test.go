@@ -15,7 +15,7 @@ var deviceActions = []action{
 	{"disk-full", 3, func(w *world) string { t := w.ready(); t.disk = diskFull; return t.name }},
 	{"dies-while-saving", 3, func(w *world) string { t := w.ready(); t.disk = diskDies; return t.name }},
 	{"copy-tablet", 4, func(w *world) string { t := w.ready(); t.copied = t.stored; return t.name }},
-	{"tablet-from-copy", 1, (*world).fromCopy},
+	{"tablet-from-copy", 4, (*world).fromCopy},
 	{"revoke", 2, (*world).revoke},
 	{"old-tablet-calls", 4, (*world).oldTablet},
 	{"enrol-anew", 2, (*world).enrolAnew},
@@ -336,6 +336,9 @@ func (w *world) courier() string {
 // settleHere is a release or close signed on a tablet; supervisors may.
 func (w *world) settleHere() string {
 	t := w.ready()
+	if w.chance(0.5) {
+		w.loginOf(t, pick(w, supervisors))
+	}
 	if t.stored.Lease == nil {
 		return ""
 	}

@@ -126,6 +126,9 @@ func newWorld(seed uint64, dir string) *world {
 	devices, err := w.srv.engine.Devices(context.Background(), tenant, "", 10)
 	w.must(err)
 	w.desk = devices[0].ID
+	for _, s := range supervisors {
+		w.assign(s, w.persons, 0, 0, false)
+	}
 	for i := range 2 + w.rng.IntN(3) {
 		w.newTablet(model.ActorID(fmt.Sprintf("nurse-%d", i)))
 	}
