@@ -541,7 +541,7 @@ func raceCount() int {
 	case *historiesFlag > 0:
 		return *historiesFlag
 	case raceOn, testing.Short():
-		return 30
+		return 20
 	}
 	return 200
 }
@@ -561,7 +561,10 @@ func TestLinearizable(t *testing.T) {
 // TestStaleReadIsFound plants answers from the past: the check must see them.
 func TestStaleReadIsFound(t *testing.T) {
 	loadKeys(t)
-	const n = 50
+	n := 50
+	if raceOn {
+		n = 20
+	}
 	broken, ops, _, told := races(t, n, true)
 	t.Logf("%d old answers among %d operations of %d histories: %d are found not to be linearizable", told, ops, n, broken)
 	if broken < n/10 {
