@@ -310,8 +310,7 @@ func retryable(err error) bool {
 	if !errors.As(err, &e) {
 		return true // no answer, or one that could not be read
 	}
-	// The transport below repeats a GET by itself, with the proof that was used.
-	return e.Problem.Retry == "later" || e.Problem.Retry == "same" || e.Problem.Code == "replayed-proof"
+	return e.Problem.Retry == "later" || e.Problem.Retry == "same"
 }
 
 // left checks A, B and C, verifies the store, and says what is there.

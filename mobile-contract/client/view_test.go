@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"net/http"
 	"slices"
 	"testing"
 
@@ -90,3 +91,30 @@ func TestEnrolAgainKeepsTheChain(t *testing.T) {
 		t.Errorf("the chain goes on with seq %d, prev %s", e.Seq, e.Prev)
 	}
 }
+
+// Go's transport repeats a GET by itself when a connection breaks, with the proof that was
+// used up; the first answer is lost.
+func TestATransportThatRepeatsIsNoFailure(t *testing.T) {
+	f := newFake(t)
+	tab, _ := f.tablet(Config{})
+	base, repeated := f.client().Transport, false
+	tab.call.http = &http.Client{Transport: roundTrip(func(req *http.Request) (*http.Response, error) {
+		res, err := base.RoundTrip(req)
+		if err != nil || repeated {
+			return res, err
+		}
+		repeated = true
+		if err := res.Body.Close(); err != nil {
+			return nil, err
+		}
+		return base.RoundTrip(req)
+	})}
+	pull(t, tab)
+	if !repeated {
+		t.Error("nothing was repeated")
+	}
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
