@@ -3,6 +3,7 @@ package sim
 import (
 	"crypto/ed25519"
 	"fmt"
+	"maps"
 	"slices"
 
 	contract "flette/mobile-contract"
@@ -16,6 +17,7 @@ var deviceActions = []action{
 	{"dies-while-saving", 3, func(w *world) string { t := w.ready(); t.disk = diskDies; return t.name }},
 	{"copy-tablet", 4, func(w *world) string { t := w.ready(); t.copied = t.stored; return t.name }},
 	{"tablet-from-copy", 4, (*world).fromCopy},
+	{"clone", 2, (*world).clone},
 	{"revoke", 2, (*world).revoke},
 	{"old-tablet-calls", 4, (*world).oldTablet},
 	{"enrol-anew", 2, (*world).enrolAnew},
@@ -34,6 +36,27 @@ func (w *world) fromCopy() string {
 	return fmt.Sprintf("%s: back to %d", t.name, t.copied.Seq)
 }
 
+// clone is a second tablet made from a copy of a first one: one key, one device, two chains.
+func (w *world) clone() string {
+	t := w.ready()
+	if len(w.tablets) > 7 {
+		return ""
+	}
+	if t.copied == nil {
+		t.copied = t.stored
+	}
+	c := &tablet{w: w, name: fmt.Sprintf("t%d", len(w.tablets)), owner: t.owner, key: t.key, told: maps.Clone(t.told), base: w.now}
+	for _, p := range t.signed {
+		if p.Seq <= t.copied.Seq {
+			c.signed = append(c.signed, p)
+		}
+	}
+	c.wake(t.copied)
+	w.tablets = append(w.tablets, c)
+	w.count("tablet cloned")
+	return fmt.Sprintf("%s from %s at %d", c.name, t.name, t.copied.Seq)
+}
+
 func (w *world) revoke() string {
 	t := w.ready()
 	if len(w.tablets) > 6 || w.live() < 2 {
@@ -41,7 +64,9 @@ func (w *world) revoke() string {
 	}
 	_, err := again(w, func() (*contract.DeviceView, error) { return w.boss().Revoke(background, t.c.ID(), "mistet") })
 	w.must(err)
-	t.gone = true
+	for _, c := range w.tablets {
+		c.gone = c.gone || c.c.ID() == t.c.ID()
+	}
 	w.count("device revoked")
 	if w.chance(0.7) {
 		w.newTablet(t.owner)

@@ -344,7 +344,7 @@ var mustOccur = []string{
 	"net 503 by a proxy", "net desk lost answer",
 	"http use-dpop-nonce", "http replayed-proof", "http lease-expired", "http not-releasable", "http already-settled", "http device-revoked", "http precondition-failed",
 	"server restart", "server killed", "server clock set", "clock tie", "offline for 60 days",
-	"tablet reboot", "tablet died while saving", "disk full", "tablet restored from a copy", "device revoked", "enrolled anew",
+	"tablet reboot", "tablet died while saving", "disk full", "tablet restored from a copy", "tablet cloned", "device revoked", "enrolled anew",
 	"person moved", "assignment with an end", "decision overtaken", "courier", "forged entry", "foreign lease", "audit",
 	"void of a decision by a nurse", "void of a decision by a supervisor",
 	"news decision", "news quarantine", "second store",
