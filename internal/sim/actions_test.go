@@ -262,6 +262,10 @@ func (w *world) pull(t *tablet) string {
 	if err != nil {
 		return fmt.Sprintf("%s: %v", t.name, err)
 	}
+	if len(t.c.Outbox()) == 0 {
+		w.sameView(t)
+		w.count("view compared")
+	}
 	return fmt.Sprintf("%s: %d items in %d pages", t.name, report.Items, report.Pages)
 }
 
@@ -296,6 +300,7 @@ func (w *world) audit(t *tablet) string {
 }
 
 var networkActions = []action{
+	{"late-receipt", 8, (*world).lateReceipt},
 	{"weather", 20, func(w *world) string {
 		t, n := w.ready(), w.rng.IntN(len(weathers))
 		t.weather = weathers[n]
@@ -325,6 +330,32 @@ var networkActions = []action{
 		}
 		return path
 	}},
+}
+
+// lateReceipt is a push whose answers are all lost; a pull that brings what became of it, and
+// of a colleague's work on the same unit; and the push again.
+func (w *world) lateReceipt() string {
+	t, other := w.ready(), w.ready()
+	who := t.patient()
+	u := w.unit(who)
+	work := func(t *tablet) string {
+		return w.signed(t, who, model.ActRegister, []model.Change{{Unit: u, Value: w.value(u)}}, nil)
+	}
+	out := work(t) + "; " + work(other)
+	before := w.chance(0.5)
+	if before {
+		w.push(other)
+	}
+	was := t.weather
+	t.weather = weather{lose: 1}
+	w.push(t)
+	t.weather = weather{}
+	if !before {
+		w.push(other)
+	}
+	out += "; " + w.pull(t) + "; " + w.push(t)
+	t.weather = was
+	return out
 }
 
 var clockActions = []action{

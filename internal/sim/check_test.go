@@ -180,9 +180,11 @@ func (w *world) quiesce(twin bool) {
 	}
 }
 
-// sameView compares what a tablet shows with the merge, person by person (G).
+// sameView compares what a tablet shows with the merge, person by person (G). It holds after
+// every pull that came to its end, when nothing waits in the outbox.
 func (w *world) sameView(t *tablet) {
-	want := w.o.caseload(t.owner, w.serverNow())
+	user := t.c.Actor()
+	want := w.o.caseload(user, w.serverNow())
 	var got []model.PersonID
 	for _, c := range t.c.Persons() {
 		got = append(got, c.Person)
@@ -190,7 +192,7 @@ func (w *world) sameView(t *tablet) {
 	slices.SortFunc(got, func(a, b model.PersonID) int { return bytes.Compare(a[:], b[:]) })
 	slices.SortFunc(want, func(a, b model.PersonID) int { return bytes.Compare(a[:], b[:]) })
 	if !slices.Equal(got, want) {
-		w.fail("G", "%s shows %d persons, %s has %d", t.name, len(got), t.owner, len(want))
+		w.fail("G", "%s shows %d persons, %s has %d", t.name, len(got), user, len(want))
 	}
 	for _, at := range w.o.places() {
 		v, ok := t.c.View(at.person, at.unit)

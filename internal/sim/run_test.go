@@ -347,5 +347,5 @@ var mustOccur = []string{
 	"tablet reboot", "tablet died while saving", "disk full", "tablet restored from a copy", "tablet cloned", "device revoked", "enrolled anew",
 	"person moved", "assignment with an end", "decision overtaken", "courier", "forged entry", "foreign lease", "audit",
 	"void of a decision by a nurse", "void of a decision by a supervisor",
-	"news decision", "news quarantine", "second store",
+	"view compared", "news decision", "news quarantine", "second store",
 }

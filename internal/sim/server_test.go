@@ -29,11 +29,12 @@ import (
 	"flette/sync"
 )
 
+const tenant model.TenantID = "simvik"
+
 const (
-	tenant   model.TenantID = "simvik"
-	baseURL                 = "http://flette.sim"
-	issuer                  = "https://own.sim"
-	audience                = "flette"
+	baseURL  = "http://flette.sim"
+	issuer   = "https://own.sim"
+	audience = "flette"
 )
 
 // tenantKeys are made once: the same for every history, so that a seed says everything.
