@@ -12,7 +12,7 @@ import (
 // bytes in one direction; counted over all connections.
 type proxy struct {
 	ln     net.Listener
-	target func() string
+	target string
 	after  int64 // bytes until the cut; negative for none
 	down   bool  // the cut is in what the server sends
 	reset  bool  // end with a reset instead of a proper close
@@ -23,12 +23,12 @@ type proxy struct {
 	wg    gosync.WaitGroup
 }
 
-func newProxy(target func() string) (*proxy, error) {
+func newProxy(target string, at cutPoint) (*proxy, error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	p := &proxy{ln: ln, target: target, after: -1}
+	p := &proxy{ln: ln, target: target, after: at.after, down: at.down, reset: at.after%2 == 1}
 	p.wg.Go(p.accept)
 	return p, nil
 }
@@ -47,7 +47,7 @@ func (p *proxy) accept() {
 		if err != nil {
 			return // closed
 		}
-		server, err := net.Dial("tcp", p.target())
+		server, err := net.Dial("tcp", p.target)
 		if err != nil {
 			_ = client.Close()
 			return

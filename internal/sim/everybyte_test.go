@@ -59,13 +59,16 @@ func wholeSync(dir string, at cutPoint) (out synced, err error) {
 	// Each party has randomness of its own, so that one retry changes nothing for the others.
 	random := func(n byte) *lockedRand { return &lockedRand{r: mathrand.NewChaCha8([32]byte{n})} }
 	var srv *server
-	var ln net.Listener
-	p, err := newProxy(func() string { return ln.Addr().String() })
+	ln, err := net.Listen("tcp", "127.0.0.1:0") // served below
+	if err != nil {
+		return out, err
+	}
+	defer func() { _ = ln.Close() }() // for the ways out before it is served
+	p, err := newProxy(ln.Addr().String(), at)
 	if err != nil {
 		return out, err
 	}
 	defer func() { err = errors.Join(err, p.close()) }()
-	p.after, p.down, p.reset = at.after, at.down, at.after%2 == 1
 	if err = os.MkdirAll(dir, 0o700); err != nil {
 		return out, err
 	}
@@ -80,9 +83,6 @@ func wholeSync(dir string, at cutPoint) (out synced, err error) {
 	}
 	persons, err := srv.setup(people)
 	if err != nil {
-		return out, err
-	}
-	if ln, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 		return out, err
 	}
 	served := make(chan error, 1)

@@ -22,7 +22,7 @@ var (
 	seedFlag      = flag.Uint64("seed", 0, "the history that TestSeed repeats")
 	historiesFlag = flag.Int("histories", 0, "how many histories; 300 when 0, 12 under the race detector")
 	fromFlag      = flag.Uint64("from", 1, "seed of the first history")
-	stepsFlag     = flag.Int("steps", 150, "actions of a history")
+	stepsFlag     = flag.Int("steps", 125, "actions of a history")
 	traceFlag     = flag.Bool("trace", false, "TestSeed prints every step")
 )
 

@@ -38,7 +38,9 @@ func TestALateReceiptDoesNotReorderTheView(t *testing.T) {
 					Entry: id, Act: model.ActRegister, Actor: "berit", Stamp: model.Stamp{Class: model.ClockA}, Value: []byte(`{"score":4}`),
 				})
 			}
+			f.mu.Lock()
 			f.items = append(f.items, contract.PullItem{Type: contract.ItemUnit, Position: 3, Person: somebody, Unit: &v})
+			f.mu.Unlock()
 			pull(t, tab)
 			if r := push(t, tab); r.Count(contract.OutcomeDuplicate) != 1 {
 				t.Fatalf("%+v", r)
