@@ -13,11 +13,12 @@ PKG      ?= ./...
 FUZZTIME ?= 20s
 CHECKS   ?= 2000
 BENCH    ?= .
+HISTORIES?= 10000
 
 # The race detector needs cgo and a C compiler.
 RACE := $(if $(shell command -v $$(go env CC) 2>/dev/null),-race)
 
-.PHONY: help build tools xmllint vet lint test test-long fuzz bench demo clean
+.PHONY: help build tools xmllint vet lint test test-long sim sim-long fuzz bench demo clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 14
@@ -54,14 +55,25 @@ lint: $(LINTER) ## golangci-lint with the import rules
 
 test: xmllint $(TOOLS)/gotest ## go vet, gofmt and all tests; the last line counts the tests
 	@$(if $(RACE),,echo "no C compiler: running without the race detector";) rc=0; \
-	$(MAKE) vet || rc=1; $(TOOLS)/gotest $(RACE) -timeout 5m $(PKG) || rc=1; exit $$rc
+	$(MAKE) vet || rc=1; $(if $(and $(RACE),$(filter ./...,$(PKG))),$(MAKE) sim || rc=1;) $(TOOLS)/gotest $(RACE) -timeout 5m $(PKG) || rc=1; exit $$rc
 
-test-long: xmllint $(TOOLS)/gotest ## tests three times, property tests with CHECKS cases, every crash point, power cut and flip, every fuzz target for FUZZTIME
+# The race detector makes a history ten times slower, so `test` has few of them with it, and all without.
+sim: ## the histories, cuts and races of internal/sim, without the race detector
+	@mkdir -p bin; if go test -count=1 -v -timeout 15m ./internal/sim >bin/sim.log 2>&1; \
+	then grep -E 'histories|entries in|places to cut|old answers|^ok' bin/sim.log; else cat bin/sim.log; exit 1; fi
+
+sim-long: ## HISTORIES histories, a cut at every byte, ten times the races
+	@go test -count=1 -v -timeout 12h ./internal/sim -run 'TestHistories' -histories $(HISTORIES)
+	@go test -count=1 -v -timeout 12h ./internal/sim -run 'TestEveryByte' -everybyte
+	@go test -count=1 -v -timeout 12h ./internal/sim -run 'TestLinearizable' -histories 2000 | grep -v '^ *--- PASS'
+
+test-long: xmllint $(TOOLS)/gotest ## tests three times, property tests with CHECKS cases, every crash point, power cut and flip, every fuzz target for FUZZTIME, sim-long
 	@$(TOOLS)/gotest $(RACE) -count=3 -timeout 60m $(PKG)
 	@$(TOOLS)/gotest -timeout 60m $$(go list -f '{{$$p := .ImportPath}}{{range .TestImports}}{{if eq . "pgregory.net/rapid"}}{{$$p}}{{end}}{{end}}' $(PKG)) -rapid.checks=$(CHECKS)
 	@FLETTE_LONG=1 $(TOOLS)/gotest -count=1 -timeout 120m ./internal/crash
 	@FLETTE_LONG=1 $(TOOLS)/gotest -count=1 -timeout 60m -run 'Flips|Damaged' ./store/bolt
 	@$(MAKE) fuzz
+	@$(MAKE) sim-long
 
 fuzz: ## every fuzz target for FUZZTIME
 	@for pkg in $$(go list -f '{{.Dir}}' $(PKG)); do \

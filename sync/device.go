@@ -93,8 +93,9 @@ type Enrolment struct {
 	Former model.DeviceID
 }
 
-// Enrol spends the code and makes the device. ErrInvite; ErrDeviceExists when the key or the
-// former id belongs to a device of this store.
+// Enrol spends the code and makes the device. Whoever lost the answer may ask again: the same
+// code and key give the same device while the code lives. ErrInvite; ErrDeviceExists
+// when the key or the former id belongs to a device of this store.
 func (e *Engine) Enrol(ctx context.Context, r Enrolment) (store.Device, error) {
 	now := e.o.Now()
 	id, err := uuid.NewRandomFromReader(e.o.Rand)
@@ -110,10 +111,20 @@ func (e *Engine) Enrol(ctx context.Context, r Enrolment) (store.Device, error) {
 	}
 	_, err = e.st.Update(ctx, r.Tenant, nil, func(tx store.Tx) error {
 		inv, err := store.Get[store.Invite](tx, codeHash(r.Code))
-		if errors.Is(err, store.ErrNotFound) || err == nil && (inv.Used != 0 || now >= inv.Expires) {
+		if errors.Is(err, store.ErrNotFound) || err == nil && now >= inv.Expires {
 			return ErrInvite
 		}
 		if err != nil {
+			return err
+		}
+		if inv.Used != 0 {
+			made, err := store.Get[store.Device](tx, inv.Device.String())
+			if err == nil && (made.JKT != d.JKT || made.State != DeviceActive) {
+				err = ErrInvite
+			}
+			if err == nil {
+				d = made
+			}
 			return err
 		}
 		// One key, one device: a second device with the same key would be a clone by design.

@@ -58,6 +58,7 @@ var rooms = []room{
 	{path: "internal/testkit", may: anything},
 	{path: "internal/bench", tests: anything},
 	{path: "internal/crash", tests: anything},
+	{path: "internal/sim", tests: anything},
 	{path: "internal/lint", tests: []string{"model/ident"}},
 	{path: "internal/...", may: []string{"internal/..."}},
 }

@@ -95,7 +95,10 @@ func (c *caller) do(ctx context.Context, r request) (http.Header, error) {
 				nonced, try = true, try-1 // not a failure: the server asked for another proof
 				continue
 			}
-			if answer.Status != http.StatusTooManyRequests && answer.Status != http.StatusServiceUnavailable {
+			// Transports repeat a request by themselves when a connection breaks, with the proof
+			// that was used up: the first answer is lost, and a new proof gets another one.
+			repeated := answer.Problem.Code == "replayed-proof" && r.safe
+			if !repeated && answer.Status != http.StatusTooManyRequests && answer.Status != http.StatusServiceUnavailable {
 				return header, err
 			}
 		case !r.safe:

@@ -240,7 +240,15 @@ func (f *fake) enrol(w http.ResponseWriter, r *http.Request) {
 		f.problem(w, "invite-invalid", nil)
 		return
 	}
-	id, err := model.ParseDeviceID(fmt.Sprintf("0190a000-0000-7000-8000-%012x", len(f.keys)+1))
+	n := len(f.keys) + 1
+	for known := range n {
+		// The same code and key give the same device again.
+		id, err := model.ParseDeviceID(fmt.Sprintf("0190a000-0000-7000-8000-%012x", known))
+		if k, ok := f.keys[id]; err == nil && ok && k.Thumbprint() == key.Thumbprint() {
+			n = known
+		}
+	}
+	id, err := model.ParseDeviceID(fmt.Sprintf("0190a000-0000-7000-8000-%012x", n))
 	if err != nil {
 		f.t.Error(err)
 	}

@@ -244,7 +244,7 @@ func (t *Tablet) settle(p *Pending, r *contract.PushResult) {
 	if e, id, err := p.decode(); err == nil {
 		for _, c := range e.Changes {
 			if u := t.view.unit(e.Person, c.Unit, false); u != nil {
-				u.settle(id, taken)
+				u.settle(id, taken, r.Position)
 			}
 		}
 	}

@@ -26,6 +26,7 @@ import (
 var (
 	ErrNotEnrolled = errors.New("client: the device is not enrolled")
 	ErrNoLease     = errors.New("client: nobody is logged in")
+	ErrUnsent      = errors.New("client: hand the outbox in before the tablet is enrolled anew")
 )
 
 // Config makes a tablet. URL, Wall and Mono are required.
@@ -121,17 +122,21 @@ func New(cfg Config) (*Tablet, error) {
 	}, nil
 }
 
-// Enrol spends a one-time code and makes the key known to the tenant. It is not repeated when
-// no answer comes: the code may be spent.
+// Enrol spends a one-time code and makes the key known to the tenant. It is repeated when no
+// answer comes: the same code and key give the same device while the code lives. After that
+// make a new tablet, with a new key, and enrol it with a new code.
 func (t *Tablet) Enrol(ctx context.Context, tenant model.TenantID, code, label string) (*contract.EnrolResponse, error) {
 	t.net.Lock()
 	defer t.net.Unlock()
 	t.mu.Lock()
-	prove := t.call.prove
+	prove, unsent := t.call.prove, len(t.s.Outbox)
 	err := t.mayWork()
 	t.mu.Unlock()
 	if err != nil {
 		return nil, err
+	}
+	if unsent > 0 {
+		return nil, ErrUnsent // T2
 	}
 	out, verifier, err := t.enrol(ctx, prove, contract.EnrolRequest{Tenant: tenant, Code: code, Label: label})
 	if err != nil {
@@ -140,6 +145,9 @@ func (t *Tablet) Enrol(ctx context.Context, tenant model.TenantID, code, label s
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.verifier = verifier
+	if t.s.Device == out.Device {
+		return out, nil // asked again: the chain goes on (T1)
+	}
 	t.s = State{Tenant: out.Tenant, Device: out.Device, Epoch: out.Epoch, JournalKey: out.JournalKey, JKT: prove.public.Thumbprint()}
 	return out, t.save()
 }
@@ -152,7 +160,7 @@ func (t *Tablet) enrol(ctx context.Context, prove *prover, in contract.EnrolRequ
 	}
 	in.Key = jsontext.Value(prove.public.String())
 	var out contract.EnrolResponse
-	if _, err := t.call.do(ctx, request{method: http.MethodPost, path: "/v1/devices", in: in, out: &out}); err != nil {
+	if _, err := t.call.do(ctx, request{method: http.MethodPost, path: "/v1/devices", safe: true, in: in, out: &out}); err != nil {
 		return nil, nil, err
 	}
 	verifier, err := note.NewVerifier(out.JournalKey)

@@ -87,18 +87,21 @@ func (u *unit) seen() []head {
 }
 
 // settle moves own work out of the waiting list. Taken work becomes what the server is known
-// to have; quarantined or refused work is no longer shown.
-func (u *unit) settle(id model.EntryID, taken bool) {
+// to have, unless the server has sent a state since that accounts for it: after a lost answer
+// that comes first, and says which value is shown. Quarantined or refused work is no longer
+// shown.
+func (u *unit) settle(id model.EntryID, taken bool, position *int64) {
 	i := slices.IndexFunc(u.own, func(w write) bool { return w.id == id })
 	if i < 0 {
 		return
 	}
 	w := u.own[i]
 	u.own = slices.Delete(u.own, i, i+1)
-	if !taken {
+	sent := slices.ContainsFunc(u.heads, func(h head) bool { return h.id == id })
+	if !taken || sent || u.position > 0 && position != nil && u.position >= *position {
 		return
 	}
-	kept := slices.DeleteFunc(slices.Clone(u.heads), func(h head) bool { return slices.Contains(w.over, h.id) || h.id == id })
+	kept := slices.DeleteFunc(slices.Clone(u.heads), func(h head) bool { return slices.Contains(w.over, h.id) })
 	u.heads = append([]head{w.head}, kept...)
 }
 
