@@ -373,7 +373,7 @@ func TestPoints(t *testing.T) {
 		points = append(points, choose(seed, plain, long())...)
 	}
 	var mu sync.Mutex
-	n, kinds, missed, acks := map[string]int{}, map[string]int{}, 0, 0
+	n, kinds, missed, acks, done := map[string]int{}, map[string]int{}, 0, 0, 0
 	each(t, points, func(p point) error {
 		out, err := k.try(w, p, p.nth%10 == 0)
 		mu.Lock()
@@ -389,6 +389,9 @@ func TestPoints(t *testing.T) {
 		n[what]++
 		kinds[what+" at "+out.hit.Name]++
 		acks += out.acks
+		if done++; done%250 == 0 {
+			t.Logf("%d of %d points: %v", done, len(points), n)
+		}
 		return err
 	})
 	took := time.Since(began).Seconds()
