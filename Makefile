@@ -64,7 +64,7 @@ sim: ## the histories, cuts and races of internal/sim, without the race detector
 
 sim-long: ## HISTORIES histories, a cut at every byte, ten times the races
 	@go test -count=1 -v -timeout 12h ./internal/sim -run 'TestHistories' -histories $(HISTORIES)
-	@go test -count=1 -v -timeout 12h ./internal/sim -run 'TestEveryByte' -everybyte
+	@go test -count=1 -v -timeout 12h ./internal/sim -run 'TestEveryByte' -everybyte 1
 	@go test -count=1 -v -timeout 12h ./internal/sim -run 'TestLinearizable' -histories 2000 | grep -v '^ *--- PASS'
 
 test-long: xmllint $(TOOLS)/gotest ## tests three times, property tests with CHECKS cases, every crash point, power cut and flip, every fuzz target for FUZZTIME, sim-long

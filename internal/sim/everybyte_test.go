@@ -28,7 +28,7 @@ import (
 	"flette/sync"
 )
 
-var everyByteFlag = flag.Bool("everybyte", false, "TestEveryByte cuts at every byte, not at a choice of them")
+var everyByteFlag = flag.Int64("everybyte", 0, "TestEveryByte cuts at every so many bytes; 0 for a choice of places")
 
 // cutPoint is where a connection breaks: after so many bytes of one direction.
 type cutPoint struct {
@@ -405,12 +405,12 @@ func TestEveryByte(t *testing.T) {
 	up, down := whole.up[len(whole.up)-1], whole.down[len(whole.down)-1]
 	const seed = 7
 	points := choice(whole, seed)
-	if *everyByteFlag {
+	if stride := *everyByteFlag; stride > 0 {
 		points = nil
-		for at := range up + 1 {
+		for at := int64(0); at <= up; at += stride {
 			points = append(points, cutPoint{at, false})
 		}
-		for at := range down + 1 {
+		for at := int64(0); at <= down; at += stride {
 			points = append(points, cutPoint{at, true})
 		}
 	}
