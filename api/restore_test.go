@@ -266,15 +266,23 @@ func TestRestoresLoseNothing(t *testing.T) {
 		}
 	}
 	for i := range restores {
-		work(5 + n.r.IntN(20))
+		work(4 + n.r.IntN(8))
 		// Mostly a fresh copy, as an operator would, but any will do.
 		pick := len(backups) - 1 - min(int(n.r.ExpFloat64()*2), len(backups)-1)
+		if i == 0 {
+			pick = 1 // from before most tablets were enrolled
+		}
 		n.restore(backups[pick])
 		if n.r.IntN(20) == 0 {
 			n.restore(backups[n.r.IntN(len(backups))])
 		}
 		if i == restores/2 {
 			n.arrive("eva")
+		}
+		if i == 0 {
+			for _, g := range n.guests {
+				n.contact(g, &seen)
+			}
 		}
 	}
 	for _, i := range n.r.Perm(len(n.guests)) {
