@@ -89,7 +89,14 @@ func openApp(o appOptions) (*app, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newApp(o, st)
+	a, err := newApp(o, st)
+	if err != nil || o.ReadOnly {
+		return a, err
+	}
+	if err := a.creationsDone(); err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
+	return a, nil
 }
 
 // openFileApp builds the engine over one store file that no data folder holds: a copy to look
@@ -174,7 +181,8 @@ func (a *app) applyRules(tx store.Tx, person model.PersonID, touched []model.Uni
 // then made only with recreate, because to begin the record empty is for a person to say.
 func (a *app) createTenant(ctx context.Context, t store.Tenant, recreate bool) error {
 	_, err := os.Stat(a.keyFile(t.ID))
-	if err == nil && !recreate {
+	begun := a.creating(t.ID)
+	if err == nil && !recreate && !fileExists(begun) {
 		// Another's keys, or keys that cannot be used, are the nearer trouble.
 		if _, err := a.tenantKeys(t.ID); err != nil {
 			return err
@@ -182,6 +190,10 @@ func (a *app) createTenant(ctx context.Context, t store.Tenant, recreate bool) e
 		return problemf("store-lost", "the keys of %s are here (%s), but its store is not; restore a backup with flette restore, or confirm with --recreate that its record begins empty", t.ID, a.keyFile(t.ID))
 	}
 	if errors.Is(err, os.ErrNotExist) {
+		// A mark from before the keys are there: whoever finds both knows that no store was lost.
+		if err := markFile(begun); err != nil {
+			return err
+		}
 		k, err := seal.Generate(t.ID)
 		if err != nil {
 			return err
@@ -190,7 +202,46 @@ func (a *app) createTenant(ctx context.Context, t store.Tenant, recreate bool) e
 			return err
 		}
 	}
-	return a.engine.CreateTenant(ctx, t)
+	err = a.engine.CreateTenant(ctx, t)
+	if err == nil || errors.Is(err, store.ErrExists) {
+		err = errors.Join(err, removeFile(begun))
+	}
+	return err
+}
+
+// creationsDone takes away the marks of tenants that are complete but for that.
+func (a *app) creationsDone() error {
+	ids, err := a.store.Tenants(context.Background())
+	for _, id := range ids {
+		err = errors.Join(err, removeFile(a.creating(id)))
+	}
+	return err
+}
+
+// creating is the mark that stands beside the stores while a tenant is made.
+func (a *app) creating(t model.TenantID) string {
+	return filepath.Join(a.dir, "tenants", string(t)+".creating")
+}
+
+func fileExists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// markFile makes an empty file that outlives a power cut.
+func markFile(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), bolt.SyncDir(filepath.Dir(path)))
+}
+
+func removeFile(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // checks are what verify compares beside the engine's own tables.

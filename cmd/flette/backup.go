@@ -52,7 +52,7 @@ type backupCopy struct {
 
 // backupCopyOp writes the copy and does not judge it. The manifest lacks what only a look at
 // the copy can tell.
-var backupCopyOp = op[backupCopy, manifest]{name: "backup-copy", reads: true, run: func(ctx context.Context, a *app, in backupCopy) (m manifest, err error) {
+var backupCopyOp = op[backupCopy, manifest]{name: "backup-copy", reads: true, checks: true, run: func(ctx context.Context, a *app, in backupCopy) (m manifest, err error) {
 	if err := a.has(ctx, in.Tenant); err != nil {
 		return m, err
 	}

@@ -287,6 +287,11 @@ func (a *app) serve(ctx context.Context, s *api.Server, ln net.Listener, ready f
 	err = errors.Join(err, admin.stop(stopping), s.Shutdown(stopping), <-served)
 	endDiaries()
 	flushed.Wait()
+	select {
+	case failed := <-a.store.Failed(): // the last diaries found the disk failing
+		err = errors.Join(err, failed)
+	default:
+	}
 	a.log.Info("stopped")
 	return err
 }
