@@ -50,7 +50,8 @@ type leaseFacts struct {
 	actor           model.ActorID
 	roles           model.Roles
 	issued, expires model.Millis
-	jumps           int // of the server's clock until then
+	at              model.Millis // true time of its answer
+	jumps           int          // of the server's clock until then
 }
 
 // caseEvent is one line of a caseload: the actor has the person from..to, or it ends.
@@ -172,7 +173,8 @@ func (o *oracle) leased(q, a *wire) {
 
 func (o *oracle) lease(device model.DeviceID, l *contract.Lease) {
 	o.leases[l.ID] = leaseFacts{
-		device: device, actor: l.Actor, roles: model.ParseRoles(l.Roles), issued: l.IssuedAt, expires: l.ExpiresAt, jumps: o.w.jumps,
+		device: device, actor: l.Actor, roles: model.ParseRoles(l.Roles), issued: l.IssuedAt, expires: l.ExpiresAt, at: o.w.now,
+		jumps: o.w.jumps,
 	}
 	o.tokens[l.Token] = l.ID
 }
@@ -436,6 +438,18 @@ func (o *oracle) hasAt(actor model.ActorID, person model.PersonID, t model.Milli
 		}
 	}
 	return false
+}
+
+// until is when the actor, who has the person at a moment, stops having it; 0 for never.
+func (o *oracle) until(actor model.ActorID, person model.PersonID, t model.Millis) (end model.Millis) {
+	for _, ev := range o.cases[actor] {
+		for _, m := range []model.Millis{ev.from, ev.to} {
+			if m > t && (end == 0 || m < end) && !o.hasAt(actor, person, m) {
+				end = m
+			}
+		}
+	}
+	return end
 }
 
 // caseload lists whom the actor has at a moment.

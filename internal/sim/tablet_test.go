@@ -38,6 +38,8 @@ type tablet struct {
 	ahead model.Millis // wall clock minus true time, then
 	drift float64      // of the wall clock; 1e-6 is a second in eleven days
 
+	latest model.Millis // server's time that it was ever sure of
+
 	signed []client.Pending         // all that this disk ever said is saved
 	told   map[model.EntryID]string // receipts that arrived
 	gone   bool                     // revoked, or out of use
@@ -164,6 +166,7 @@ func rolesOf(a model.ActorID) model.Roles {
 
 // login logs a user in on the tablet.
 func (t *tablet) login(actor model.ActorID) error {
+	t.ages()
 	_, err := t.c.Login(background, t.w.login(actor, rolesOf(actor)))
 	return err
 }
@@ -223,6 +226,7 @@ func (t *tablet) note(bad string) {
 // honest checks C and T2: what the disk said is saved is waiting, or was shown to have
 // arrived by an answer that did arrive.
 func (t *tablet) honest() {
+	t.ages()
 	outbox, refused := t.c.Outbox(), t.c.Refused()
 	for _, p := range t.signed {
 		waits := slices.ContainsFunc(outbox, func(q client.Pending) bool { return q.ID == p.ID && q.JWS == p.JWS })

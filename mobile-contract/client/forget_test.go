@@ -300,3 +300,30 @@ func TestForgetsExactly(t *testing.T) {
 		})
 	})
 }
+
+// The server's clock was set back: it has it that the person is still held, and sends a unit
+// of somebody whom the tablet has forgotten. That is no record, and nothing is shown of it.
+func TestAUnitOfSomebodyForgotten(t *testing.T) {
+	f := newFake(t)
+	end := f.now + 3600_000
+	f.send(cameIn(somebody, end), cameIn(another, 0))
+	tab, c := f.tablet(Config{})
+	pull(t, tab)
+	c.mono += time.Hour
+	if tab.knows(somebody) {
+		t.Fatal("the person stayed after the end")
+	}
+	unit := contract.PullItem{Type: contract.ItemUnit, Person: somebody, Unit: &contract.UnitView{
+		Unit: memory, Position: 1, Heads: []contract.HeadView{{Entry: model.EntryID{7}}},
+	}}
+	f.send(unit)
+	pull(t, tab)
+	if tab.knows(somebody) || !tab.knows(another) {
+		t.Fatal("a unit brought somebody back who was forgotten")
+	}
+	f.send(cameIn(somebody, 0), unit)
+	pull(t, tab)
+	if !tab.holdsCard(somebody) || len(heads(tab, memory)) != 1 {
+		t.Fatal("who comes back does not come whole")
+	}
+}

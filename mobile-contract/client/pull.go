@@ -95,6 +95,9 @@ func (t *Tablet) pullOne(ctx context.Context, report *PullReport, wait int) (mor
 	}
 	waits := func(p model.PersonID) bool { return t.waiting[p] > 0 }
 	for i := range page.Items {
+		if t.forgot(&page.Items[i]) {
+			continue
+		}
 		t.view.apply(&page.Items[i], waits, t.cfg.Lean)
 	}
 	report.News = append(report.News, newsIn(page.Items)...)
@@ -107,6 +110,14 @@ func (t *Tablet) pullOne(ctx context.Context, report *PullReport, wait int) (mor
 	report.Pages++
 	report.Items += len(page.Items)
 	return page.More, t.save()
+}
+
+// forgot reports whether the item is a unit of somebody whom the tablet has forgotten because
+// the time was over, while the server's clock was set back and has it that they are held: one
+// unit is no record, and who is forgotten comes back whole, by scope.add.
+func (t *Tablet) forgot(it *contract.PullItem) bool {
+	who := t.view[it.Person]
+	return it.Type == contract.ItemUnit && t.whole && (who == nil || who.loose)
 }
 
 // Audit asks the server to prove that its journal now continues the held checkpoint: that
