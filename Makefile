@@ -55,7 +55,7 @@ lint: $(LINTER) ## golangci-lint with the import rules
 
 test: xmllint $(TOOLS)/gotest ## go vet, gofmt and all tests; the last line counts the tests
 	@$(if $(RACE),,echo "no C compiler: running without the race detector";) rc=0; \
-	$(MAKE) vet || rc=1; $(if $(and $(RACE),$(filter ./...,$(PKG))),$(MAKE) sim || rc=1;) $(TOOLS)/gotest $(RACE) -timeout 5m $(PKG) || rc=1; exit $$rc
+	$(MAKE) vet || rc=1; $(if $(and $(RACE),$(filter ./...,$(PKG))),$(MAKE) sim || rc=1;) $(TOOLS)/gotest $(RACE) -timeout 20m $(PKG) || rc=1; exit $$rc
 
 # The race detector makes a history ten times slower, so `test` has few of them with it, and all without.
 sim: ## the histories, cuts and races of internal/sim, without the race detector

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -58,7 +59,7 @@ var backupCopyOp = op[backupCopy, manifest]{name: "backup-copy", reads: true, ch
 	}
 	f, err := os.OpenFile(in.To, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
-		return m, noRoom(err, in.To)
+		return m, noWay(err, in.To)
 	}
 	defer func() {
 		if err != nil {
@@ -85,11 +86,20 @@ func noRoom(err error, path string) error {
 	return err
 }
 
+// noWay says which folder takes no files: it is not the data folder either.
+func noWay(err error, path string) error {
+	if errors.Is(err, syscall.EROFS) || errors.Is(err, fs.ErrPermission) {
+		return problemf("backup-folder", "nothing can be written to %s (mounted read-only, or the permission is not there); the store is as it was", filepath.Dir(path))
+	}
+	return noRoom(err, path)
+}
+
 // backupView is what became of one municipality.
 type backupView struct {
 	File string `json:"file"`
 	manifest
-	Problems []string `json:"problems"` // the copy does not hold: File is not there
+	Problems []string `json:"problems"`        // the copy does not hold: File is not there
+	Failed   string   `json:"failed,omitzero"` // no copy could be made or judged: File is not there
 }
 
 // Run copies and looks.
@@ -107,11 +117,15 @@ func (c *backupCmd) Run(ctx context.Context, out *output) error {
 	}
 	ctx, end := showProgress(ctx, out.stderr)
 	defer end()
-	views, bad := []backupView{}, false
+	views, bad, failed := []backupView{}, false, 0
 	for _, id := range ids {
 		v, err := c.backup(ctx, dir, id)
-		if err != nil {
+		if err != nil && (len(ids) == 1 || ctx.Err() != nil) {
 			return err
+		}
+		if err != nil { // a municipality must not go without a backup because of another
+			failed++
+			v = &backupView{manifest: manifest{Tenant: id}, Problems: []string{}, Failed: problemOf(err).Detail}
 		}
 		views, bad = append(views, *v), bad || len(v.Problems) > 0
 	}
@@ -121,6 +135,9 @@ func (c *backupCmd) Run(ctx context.Context, out *output) error {
 	}
 	if bad {
 		return exitError(exitProblems)
+	}
+	if failed > 0 {
+		return problemf("backup-incomplete", "%d of %d municipalities not backed up", failed, len(ids))
 	}
 	return nil
 }
@@ -181,12 +198,41 @@ func (c *backupCmd) backup(ctx context.Context, dir string, id model.TenantID) (
 	if c.Quick {
 		v.Verified = verifiedQuick
 	}
-	v.File = unusedName(filepath.Join(dir, string(id)+"-"+m.Taken.Time().UTC().Format(stampLayout)), dbSuffix)
-	// The manifest first: a file with the name of a backup is one.
-	if err := writeManifest(v.File, &v.manifest); err != nil {
-		return nil, noRoom(err, v.File)
+	name := filepath.Join(dir, string(id)+"-"+m.Taken.Time().UTC().Format(stampLayout))
+	if v.File, err = reserveName(name); err != nil {
+		return nil, noWay(err, name)
 	}
-	return v, bolt.SwapFile(v.File, tmp, "")
+	// The manifest first: a file with the name of a backup is one.
+	if err = writeManifest(v.File, &v.manifest); err == nil {
+		err = bolt.SwapFile(v.File, tmp, "")
+	}
+	if err != nil {
+		if _, serr := os.Lstat(v.File); serr != nil {
+			_ = removeOld(manifestFile(v.File)) // it speaks of nothing; the first error is the one to tell
+		}
+		return nil, noWay(err, v.File)
+	}
+	return v, nil
+}
+
+// reserveName finds a name for a backup that no other has: two may end in one second. Who
+// makes the manifest has the name.
+func reserveName(name string) (db string, err error) {
+	for n := 1; ; n++ {
+		if db = name + dbSuffix; n > 1 {
+			db = fmt.Sprintf("%s-%d%s", name, n, dbSuffix)
+		}
+		if _, err := os.Lstat(db); err == nil {
+			continue
+		}
+		f, err := os.OpenFile(manifestFile(db), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+		if err == nil {
+			return db, f.Close()
+		}
+		if !errors.Is(err, fs.ErrExist) {
+			return "", err
+		}
+	}
 }
 
 const partialSuffix = ".partial"
@@ -233,6 +279,10 @@ func (f dataFlags) keyDir() string {
 func backupText(views []backupView) string {
 	var lines []string
 	for _, v := range views {
+		if v.Failed != "" {
+			lines = append(lines, fmt.Sprintf("%s: NOT BACKED UP: %s", v.Tenant, v.Failed))
+			continue
+		}
 		if len(v.Problems) > 0 {
 			lines = append(lines, fmt.Sprintf("%s: NOT BACKED UP, the copy does not hold and was removed; look at the store itself with flette verify", v.Tenant))
 			for _, p := range v.Problems {

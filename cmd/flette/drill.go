@@ -190,6 +190,11 @@ func (c *restoreDrillCmd) drill(ctx context.Context, b backupFile, v *drillView)
 		v.Problems = append(v.Problems, err.Error())
 		return nil
 	}
+	if p := problemOf(err); p.Code == keyMissingCode || p.Code == keyFileCode {
+		// Without its keys no backup can be restored: what a drill is to find.
+		v.Problems = append(v.Problems, p.Detail)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -205,7 +210,7 @@ func drillText(views []drillView) string {
 	for _, v := range views {
 		word := "ok"
 		if len(v.Problems) > 0 {
-			word = plural(len(v.Problems), "PROBLEM")
+			word = strings.ToUpper(plural(len(v.Problems), "problem"))
 		}
 		line := fmt.Sprintf("%s: %s", v.Tenant, word)
 		if v.File != "" {

@@ -29,6 +29,12 @@ const stoppedCode = "store-stopped"
 // corruptCode is the code of damage that the store itself sees.
 const corruptCode = "store-corrupt"
 
+// Codes of a key file that is not there, or not one that this store was made with.
+const (
+	keyMissingCode = "key-file-missing"
+	keyFileCode    = "key-file"
+)
+
 func (p *problem) Error() string { return p.Detail }
 
 func problemf(code, format string, args ...any) *problem {
@@ -78,9 +84,9 @@ func problemOf(err error) *problem {
 	case errors.Is(err, kpr.ErrNothingToSend):
 		return problemf("nothing-to-send", "nothing to send: the register has everything")
 	case errors.Is(err, seal.ErrFile):
-		return problemf("key-file", "%s", strings.TrimPrefix(fromSeal(err), "seal: "))
+		return problemf(keyFileCode, "%s", strings.TrimPrefix(fromSeal(err), "seal: "))
 	case errors.As(err, &path) && strings.HasSuffix(path.Path, keySuffix) && errors.Is(err, fs.ErrNotExist):
-		return problemf("key-file-missing", "the key file %s is missing, and without it nothing of its tenant can be opened or checked; put it back from the copy that was kept apart, or name its folder with --keys", path.Path)
+		return problemf(keyMissingCode, "the key file %s is missing, and without it nothing of its tenant can be opened or checked; put it back from the copy that was kept apart, or name its folder with --keys", path.Path)
 	case errors.As(err, &path) && (errors.Is(err, syscall.EROFS) || errors.Is(err, fs.ErrPermission)):
 		return problemf("not-permitted", "%s cannot be opened: %v; the data folder must be on a writable file system and belong to the user that runs flette", path.Path, path.Err)
 	case errors.Is(err, store.ErrNotFound):

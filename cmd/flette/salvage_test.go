@@ -20,7 +20,8 @@ import (
 )
 
 // ward is a data folder with a journal that holds every outcome: two nurses who disagree,
-// an entry that waits in quarantine, one that was released and one that was closed.
+// an entry that waits in quarantine, one that was released and one that was closed. One of
+// the nurses changes her tablet's key half-way.
 func ward(t *testing.T, rounds int) (dir, file string) {
 	t.Helper()
 	ctx := t.Context()
@@ -46,7 +47,10 @@ func ward(t *testing.T, rounds int) (dir, file string) {
 		check(t, err)
 	}
 	r := rand.New(rand.NewPCG(1, 1))
-	for range rounds {
+	for round := range rounds {
+		if round == rounds/2 {
+			check(t, nurses["anne"].rotate(ctx))
+		}
 		for _, name := range []string{"anne", "berit"} {
 			n := nurses[name]
 			for range 4 {

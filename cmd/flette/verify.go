@@ -138,7 +138,7 @@ func verifyText(reports []*sync.Report) string {
 	for _, r := range reports {
 		word := "ok"
 		if !r.OK() {
-			word = plural(len(r.Problems)+r.Dropped, "PROBLEM")
+			word = strings.ToUpper(plural(len(r.Problems)+r.Dropped, "problem"))
 		}
 		lines = append(lines, fmt.Sprintf("%s: %s (%d entries, %d signatures, %d persons, %d units, epoch %s)",
 			r.Tenant, word, r.Entries, r.Signatures, r.Persons, r.Units, r.Epoch))

@@ -110,6 +110,22 @@ func newNurse(ctx context.Context, a *app, tenant model.TenantID, actor model.Ac
 	return n, err
 }
 
+// rotate gives her tablet another key.
+func (n *nurse) rotate(ctx context.Context) error {
+	key := ed25519.NewKeyFromSeed(append([]byte("another"), n.key.Seed()[7:]...))
+	var public [2]jwk.PublicKey
+	for i, k := range []ed25519.PrivateKey{n.key, key} {
+		p, err := jwk.New(k.Public().(ed25519.PublicKey))
+		if err != nil {
+			return err
+		}
+		public[i] = p
+	}
+	_, err := n.a.engine.RotateKey(ctx, sync.Rotation{Tenant: n.tenant, Device: n.device, Old: public[0].Thumbprint(), New: public[1], LastSeq: n.seq})
+	n.key = key
+	return err
+}
+
 func (n *nurse) sign(person model.PersonID, changes []model.Change) error {
 	n.seq++
 	jws, id, err := contract.SignEntry(n.key, &model.Entry{
