@@ -66,7 +66,7 @@ func newWorld(t testing.TB, change ...func(*Options)) *world {
 		"POST /v1/assignments":                {"/v1/assignments", contract.AssignRequest{Actor: "n3", Persons: []model.PersonID{person}}},
 		"POST /v1/blocks":                     {"/v1/blocks", contract.BlockRequest{Person: h.people[testvik][1], Actor: "n9", Reason: why}},
 		"GET /v1/blocks":                      {"/v1/blocks?limit=1", nil},
-		"POST /v1/break-glass":                {"/v1/break-glass", contract.BreakGlassRequest{Person: &h.people[testvik][2], Minutes: 30, Reason: why}},
+		"POST /v1/break-glass":                {"/v1/break-glass", contract.BreakGlassRequest{Person: &h.people[testvik][2], Minutes: new(int64(30)), Reason: why}},
 		"GET /v1/break-glass":                 {"/v1/break-glass?state=open&limit=1", nil},
 		"POST /v1/break-glass/{id}/follow-up": {"/v1/break-glass/" + glassID(use.Seq) + "/follow-up", settle},
 		"POST /v1/findings/settle":            {"/v1/findings/settle", contract.FindingSettleRequest{Person: person, Rule: "R9", Unit: "person/household", Act: "close", Reason: why}},

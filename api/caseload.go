@@ -26,6 +26,10 @@ func block(c *call) (answer, error) {
 	if f := checkReason(&in.Reason); f != nil {
 		return answer{}, f
 	}
+	// Asked before the person is looked up: whoever is blocked learns nothing by it.
+	if in.Lift && in.Actor == c.who.actor {
+		return answer{}, fail("forbidden", "A block that names you is lifted by somebody else.")
+	}
 	b := sync.Block{Person: in.Person, Actor: in.Actor, Lift: in.Lift, By: string(c.who.actor), Reason: in.Reason}
 	if in.From != nil {
 		b.From = *in.From
@@ -85,7 +89,7 @@ func breakGlass(c *call) (answer, error) {
 		return answer{}, failAt("invalid-member", "", "Give exactly one of person and national_id.")
 	case len(in.NationalID) > maxNumber:
 		return answer{}, failAt("invalid-member", "/national_id", "The number is too long.")
-	case in.Minutes < 0 || in.Minutes > int64(sync.MaxGlass/60_000):
+	case in.Minutes != nil && (*in.Minutes < 1 || *in.Minutes > int64(sync.MaxGlass/60_000)):
 		return answer{}, failAt("invalid-member", "/minutes", "Emergency access is for 1 to 1440 minutes.")
 	}
 	if f := checkReason(&in.Reason); f != nil {
@@ -96,7 +100,10 @@ func breakGlass(c *call) (answer, error) {
 	}
 	r := sync.BreakGlass{
 		Tenant: c.who.tenant, Actor: c.who.actor, Roles: c.who.roles, Number: in.NationalID,
-		For: model.Millis(in.Minutes) * 60_000, Reason: in.Reason,
+		Reason: in.Reason,
+	}
+	if in.Minutes != nil {
+		r.For = model.Millis(*in.Minutes) * 60_000
 	}
 	if in.Person != nil {
 		r.Person = *in.Person

@@ -97,12 +97,22 @@ func TestBlockedByName(t *testing.T) {
 	if len(blocks.Blocks) != 2 || blocks.Blocks[0].Actor != "" || !blocks.Blocks[1].InForce || blocks.Blocks[1].Reason != because || blocks.Blocks[1].By != "boss" {
 		t.Errorf("blocks: %+v", blocks.Blocks)
 	}
+	// Nobody frees oneself, and whether the person exists makes no difference.
+	lift := contract.BlockRequest{Person: person, Actor: "boss", Lift: true, Reason: because}
+	w.refused("forbidden", w.request("POST", "/v1/blocks", token, lift))
+	lift.Person = model.PersonID{9}
+	w.refused("forbidden", w.request("POST", "/v1/blocks", token, lift))
+	if got := lists(boss); got != 0 {
+		t.Errorf("after trying to lift the own block the supervisor sees %d", got)
+	}
 	// The supervisor breaks the glass: seen by name again, and by somebody else followed up.
 	use, err := boss.BreakGlass(background, contract.BreakGlassRequest{Person: &person, Reason: because})
 	must(t, err)
 	if got := lists(boss); got != 4 {
 		t.Errorf("with emergency access the supervisor sees %d", got)
 	}
+	lift.Person = person
+	w.refused("forbidden", w.request("POST", "/v1/blocks", token, lift))
 	if _, err = boss.FollowUp(background, use.ID, because); client.CodeOf(err) != "forbidden" {
 		t.Errorf("followed up by its user: %v", err)
 	}
@@ -158,10 +168,12 @@ func TestBreakGlassByLease(t *testing.T) {
 	if _, err := tab.BreakGlass(background, both); client.CodeOf(err) != "invalid-member" {
 		t.Errorf("person and number: %v", err)
 	}
-	if _, err := tab.BreakGlass(background, contract.BreakGlassRequest{NationalID: record.NationalID, Minutes: 1441, Reason: because}); client.CodeOf(err) != "invalid-member" {
-		t.Errorf("more than a day: %v", err)
+	for _, minutes := range []int64{-1, 0, 1441} {
+		if _, err := tab.BreakGlass(background, contract.BreakGlassRequest{NationalID: record.NationalID, Minutes: &minutes, Reason: because}); client.CodeOf(err) != "invalid-member" {
+			t.Errorf("for %d minutes: %v", minutes, err)
+		}
 	}
-	use, err := tab.BreakGlass(background, contract.BreakGlassRequest{NationalID: record.NationalID, Minutes: 30, Reason: because})
+	use, err := tab.BreakGlass(background, contract.BreakGlassRequest{NationalID: record.NationalID, Minutes: new(int64(30)), Reason: because})
 	must(t, err)
 	if use.Person != person || use.Until-use.From != 30*60_000 || use.State != "open" || use.Actor != "nils" {
 		t.Fatalf("use: %+v", use)

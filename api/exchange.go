@@ -120,7 +120,8 @@ func pull(c *call) (answer, error) {
 	if wait == 0 {
 		page, err = c.engine().Pull(c.ctx, r)
 	} else {
-		ctx, cancel := context.WithTimeout(c.s.polls, min(time.Duration(wait)*time.Second, c.s.o.Limits.Wait))
+		// No longer than the lease: what comes later is not for a session that has ended.
+		ctx, cancel := context.WithTimeout(c.s.polls, min(time.Duration(wait)*time.Second, c.s.o.Limits.Wait, c.who.lease.ExpiresAt.Time().Sub(c.now)))
 		defer cancel()
 		// Who waits for news does not work: each page is made in its turn, the first in the one at hand.
 		first := true

@@ -175,6 +175,24 @@ func TestALongPollHoldsNoPlace(t *testing.T) {
 	}
 }
 
+// Who waits for news waits no longer than the session: what comes after it is for the next.
+func TestALongPollEndsWithItsLease(t *testing.T) {
+	h := newHouse(t)
+	d := h.tablet(testvik, "sara", nurse)
+	h.assign(testvik, "sara", h.people[testvik][0])
+	var page contract.PullResponse
+	d.ok(http.StatusOK, "GET", "/v1/sync/pull", d.auth(), nil, &page)
+	h.advance(d.lease.ExpiresAt.Time().Sub(h.now()) - time.Millisecond)
+	began := time.Now()
+	var last contract.PullResponse
+	d.ok(http.StatusOK, "GET", "/v1/sync/pull?wait=60&cursor="+page.Cursor, d.auth(), nil, &last)
+	if took := time.Since(began); took > 20*time.Second || len(last.Items) != 0 {
+		t.Errorf("a session with a millisecond left waited %v: %+v", took, last.Items)
+	}
+	h.advance(time.Millisecond)
+	h.refused("lease-expired", d.request("GET", "/v1/sync/pull?wait=60&cursor="+page.Cursor, d.auth(), nil))
+}
+
 // A connection that a client opened in advance and never used does not hold up a shutdown.
 func TestShutdownEndsSilentConnections(t *testing.T) {
 	h := newHouse(t)

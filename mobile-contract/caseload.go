@@ -49,7 +49,7 @@ type BlockView struct {
 type BreakGlassRequest struct {
 	Person     *model.PersonID `json:"person,omitzero"`
 	NationalID string          `json:"national_id,omitempty"`
-	Minutes    int64           `json:"minutes,omitzero"` // 480 when absent, at most 1440
+	Minutes    *int64          `json:"minutes,omitzero"` // 480 when absent, 1 to 1440
 	Reason     model.Reason    `json:"reason"`
 }
 
