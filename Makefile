@@ -58,8 +58,9 @@ test: xmllint $(TOOLS)/gotest ## go vet, gofmt and all tests; the last line coun
 	$(MAKE) vet || rc=1; $(if $(and $(RACE),$(filter ./...,$(PKG))),$(MAKE) sim || rc=1;) $(TOOLS)/gotest $(RACE) -timeout 20m $(PKG) || rc=1; exit $$rc
 
 # The race detector makes a history ten times slower, so `test` has few of them with it, and all without.
-sim: ## the histories, cuts and races of internal/sim, without the race detector
-	@mkdir -p bin; if go test -count=1 -v -timeout 15m ./internal/sim >bin/sim.log 2>&1; \
+sim: ## the histories, cuts and races of internal/sim and 100 restores, without the race detector
+	@mkdir -p bin; if go test -count=1 -v -timeout 15m ./internal/sim >bin/sim.log 2>&1 && \
+	  go test -count=1 -v -timeout 15m -run TestRestoresLoseNothing ./api >>bin/sim.log 2>&1; \
 	then grep -E 'histories|entries in|places to cut|old answers|^ok' bin/sim.log; else cat bin/sim.log; exit 1; fi
 
 sim-long: ## HISTORIES histories, a cut at every byte, ten times the races

@@ -236,7 +236,10 @@ func (n *inn) pull(g *guest, seen *restoreSeen) {
 // nothing that a tablet was given a receipt for, as long as the tablet keeps it (C1, C8, C9,
 // T5): by the real client, over the api.
 func TestRestoresLoseNothing(t *testing.T) {
-	const restores = 100
+	restores := 100
+	if raceOn {
+		restores = 16 // `make sim` has all of them
+	}
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	n := newInn(t, rand.New(rand.NewPCG(seed, 1)))
@@ -315,6 +318,9 @@ func TestRestoresLoseNothing(t *testing.T) {
 		t.Errorf("verify: %v", report.Problems)
 	}
 	t.Logf("%d entries; %+v", all, seen)
+	if raceOn {
+		return // too few to be sure to meet everything
+	}
 	if seen.rewound == 0 || seen.unknown == 0 || seen.anew == 0 || seen.anew == seen.pulls || seen.resent >= seen.held {
 		t.Errorf("the test did not get to what it is about: %+v", seen)
 	}
