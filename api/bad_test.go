@@ -272,6 +272,7 @@ func TestBadMembers(t *testing.T) {
 		{"POST /v1/assignments", `{"actor":"a","persons":["x"]}`, "invalid-member", "/persons/0"},
 		{"POST /v1/assignments", `{"actor":"a","persons":["` + person + `","00000000-0000-4000-8000-000000000000"]}`, "not-found", "/persons"},
 		{"POST /v1/assignments", `{"actor":"a","persons":["` + person + `"],"from":"2026-11-21T12:00:00Z","to":"2026-11-21T12:00:00Z"}`, "invalid-member", "/to"},
+		{"POST /v1/assignments", `{"actor":"a","persons":["` + person + `"],"to":"1970-01-01T00:00:00Z"}`, "invalid-member", "/to"},
 		{"POST /v1/reviews/{id}/decision", `{}`, "invalid-member", ""},
 		{"POST /v1/reviews/{id}/decision", `{"value":{"score":2}}`, "invalid-member", "/reason"},
 		{"POST /v1/reviews/{id}/decision", `{"value":[],"reason":{"code":"a","text":""}}`, "invalid-member", "/value"},

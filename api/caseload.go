@@ -31,11 +31,21 @@ func block(c *call) (answer, error) {
 		return answer{}, fail("forbidden", "A block that names you is lifted by somebody else.")
 	}
 	b := sync.Block{Person: in.Person, Actor: in.Actor, Lift: in.Lift, By: string(c.who.actor), Reason: in.Reason}
-	if in.From != nil {
-		b.From = *in.From
-	}
+	b.From = moment(in.From)
 	version, err := c.engine().Block(c.ctx, c.who.tenant, b)
 	return answer{status: http.StatusCreated, value: contract.BlockResponse{Version: version}}, err
+}
+
+// moment is a time that a request may leave out. To the engine 0 is none, so that somebody who
+// really says 1970 gets the millisecond after it began: no open end, and not now.
+func moment(t *model.Millis) model.Millis {
+	if t == nil {
+		return 0
+	}
+	if *t == 0 {
+		return 1
+	}
+	return *t
 }
 
 func listBlocks(c *call) (answer, error) {

@@ -272,12 +272,7 @@ func assign(c *call) (answer, error) {
 		return answer{}, failAt("invalid-member", "/reason", "The reason is at most 500 bytes.")
 	}
 	a := sync.Assign{Actor: actor, Persons: in.Persons, End: in.End, By: string(c.who.actor), Reason: in.Reason}
-	if in.From != nil {
-		a.From = *in.From
-	}
-	if in.To != nil {
-		a.To = *in.To
-	}
+	a.From, a.To = moment(in.From), moment(in.To)
 	version, err := c.engine().Assign(c.ctx, c.who.tenant, a)
 	return answer{status: http.StatusCreated, value: contract.AssignResponse{Version: version, Changed: len(in.Persons)}}, err
 }

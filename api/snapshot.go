@@ -45,7 +45,7 @@ func snapshot(c *call) (answer, error) {
 		leave()
 		return answer{}, err
 	}
-	l := &lines{s: c.s, tenant: c.who.tenant, snap: snap, ends: c.now.Add(c.s.o.Limits.Load)}
+	l := &lines{s: c.s, tenant: c.who.tenant, snap: snap, ends: c.s.loadEnds(c.now, c.who.lease.ExpiresAt)}
 	coding := ""
 	l.enc, coding = limitio.NewEncoder(c.acceptEncoding, &l.out)
 	return answer{status: http.StatusOK, mime: ndjsonMIME, coding: coding, stream: &stream{
@@ -92,6 +92,14 @@ func (l *lines) next() ([]byte, error) {
 		err = l.enc.Flush()
 	}
 	return l.out.Bytes(), err
+}
+
+// loadEnds is when a stream that began now is cut off: after the limit, and with the session.
+func (s *Server) loadEnds(now time.Time, lease model.Millis) time.Time {
+	if end := now.Add(s.o.Limits.Load); end.Before(lease.Time()) {
+		return end
+	}
+	return lease.Time()
 }
 
 // drop ends the coding.

@@ -422,6 +422,16 @@ func TestSnapshotTakesTooLong(t *testing.T) {
 	if _, err := l.next(); !errors.Is(err, errTooLong) {
 		t.Errorf("got %v", err)
 	}
+	// The session may be over sooner.
+	limit := h.now().Add(h.srv.o.Limits.Load)
+	for _, c := range []struct {
+		lease time.Duration
+		want  time.Time
+	}{{time.Minute, h.now().Add(time.Minute)}, {24 * time.Hour, limit}, {h.srv.o.Limits.Load, limit}} {
+		if got := h.srv.loadEnds(h.now(), model.MillisOf(h.now().Add(c.lease))); !got.Equal(c.want) {
+			t.Errorf("a session of %v: the stream ends at %v, want %v", c.lease, got, c.want)
+		}
+	}
 }
 
 type plainEncoder struct{ io.Writer }

@@ -254,7 +254,7 @@ type FindingAct struct {
 }
 
 // SettleFinding settles a finding as a desk entry, or opens it again. store.ErrNotFound when
-// the rule is not broken there or the finding is open; ErrSettled.
+// the rule is not broken there or, for a reinstate, the finding is open; ErrSettled.
 func (e *Engine) SettleFinding(ctx context.Context, a FindingAct) (*PushResult, error) {
 	ts, err := e.tenant(a.Tenant)
 	if err != nil {
@@ -274,7 +274,20 @@ func (e *Engine) SettleFinding(ctx context.Context, a FindingAct) (*PushResult, 
 	}
 	out, err := e.deskPush(ctx, a.Tenant, ts, deskAct{
 		person: a.Person, actor: a.Actor, roles: a.Roles, act: a.Act, reason: &a.Reason, changes: []model.Change{ch},
-	}, func(store.Tx) error { return nil })
+	}, func(tx store.Tx) error {
+		if a.Act != model.ActReinstate {
+			return nil
+		}
+		// What was settled may be gone, or be open because its facts are others: then nothing is
+		// there to take back, whatever a settlement of before says.
+		found, err := e.findingsOf(tx, a.Person)
+		if err == nil && !slices.ContainsFunc(found, func(f FindingStatus) bool {
+			return f.Rule == a.Ref.Rule && f.Unit == a.Ref.Unit && f.State != StateOpen
+		}) {
+			err = store.ErrNotFound
+		}
+		return err
+	})
 	var p *model.Problem
 	if errors.As(err, &p) && (p.Code == "unknown-target" || p.Code == CodeUnknownPerson) {
 		return nil, store.ErrNotFound

@@ -128,10 +128,16 @@ func TestAFindingThatComesAgainIsOpen(t *testing.T) {
 	if got := w.finding(p, pair); got != "" {
 		t.Fatalf("still broken: %q", got)
 	}
+	if err := w.say(p, pair, model.ActReinstate); !errors.Is(err, store.ErrNotFound) {
+		t.Fatalf("opened again although it is gone: %v", err)
+	}
 	void := a.entry(p, model.ActVoid, []model.Change{{Unit: pair.Unit, Target: &e.id}}, func(e *model.Entry) { e.Reason = &model.Reason{Code: "mistake"} })
 	want(t, a.push(void), "applied")
 	if got := w.finding(p, pair); got != sync.StateOpen {
 		t.Fatalf("what came again is %q", got)
+	}
+	if err := w.say(p, pair, model.ActReinstate); !errors.Is(err, store.ErrNotFound) {
+		t.Fatalf("opened again although it is open: %v", err)
 	}
 }
 
