@@ -80,8 +80,8 @@ var reasons = []struct {
 		return when(d.Diary == nil || d.heard() == 0, "It has enrolled and has not been heard of since.", "Open the app where there is coverage, and log in.")
 	}},
 	{"never-logged-in", func(d *DeviceStatus, _ model.Millis) (string, string) {
-		// Before logins were written down, only a push shows that there was one.
-		return when(d.Diary.Login == 0 && d.Chain.Last == 0 && d.Diary.At == 0, "Nobody has logged in on it.", "Log in on it.")
+		// Before logins were written down, only a push shows that there was one, also one that failed.
+		return when(d.Diary.Login == 0 && d.Chain.Last == 0 && d.Diary.At == 0 && d.Diary.PushErrAt == 0, "Nobody has logged in on it.", "Log in on it.")
 	}},
 	{"below-floor", func(d *DeviceStatus, _ model.Millis) (string, string) {
 		return when(d.Diary.Contract > 0 && d.Diary.Contract < d.Floor,

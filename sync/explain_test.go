@@ -103,6 +103,14 @@ func TestExplain(t *testing.T) {
 			t.Errorf("%s, with entries that wait: %+v", code, e)
 		}
 	}
+	// Enrolled again after a restore, its first push says more than that it has not logged in since.
+	back := good()
+	back.Chain.Last, back.Diary = 0, &store.Diary{
+		Problem: "store-rewound", ProblemAt: now, PushError: "store-rewound", PushErrAt: now, Rewound: &store.Rewound{At: now, Held: 50, Size: 30},
+	}
+	if e := sync.Explain(back, now); e.Code != "rewound" {
+		t.Errorf("enrolled again: %+v", e)
+	}
 	// A problem that a later call has put right is no reason any more.
 	d := good()
 	d.Diary.Problem, d.Diary.ProblemAt = "rate-limited", d.Diary.At-1
