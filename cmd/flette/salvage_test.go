@@ -64,6 +64,11 @@ func ward(t *testing.T, rounds int) (dir, file string) {
 		}
 	}
 	n := nurses["anne"]
+	// An app that is newer than the server.
+	check(t, n.signAs(model.ContractVersion+1, done.Persons[0], []model.Change{{Unit: "score/vision", Value: []byte(`{"score":2}`)}}))
+	_, err = a.engine.Push(ctx, sync.PushRequest{Tenant: "testvik", Device: n.device, Actor: n.actor, Entries: n.outbox})
+	check(t, err)
+	n.outbox = nil
 	var held []model.EntryID
 	for range 3 { // about nobody known
 		check(t, n.sign(model.PersonID{9}, []model.Change{{Unit: "score/vision", Value: []byte(`{"score":2}`)}}))
