@@ -44,7 +44,11 @@ type call struct {
 func (c *call) run() (answer, error) {
 	a, err := c.work()
 	if err != nil && c.who.lease != nil {
-		c.engine().NoteProblem(c.who.tenant, c.who.lease.Device, failureOf(err).Code)
+		contact := ""
+		if c.r.path == pathPush {
+			contact = sync.ContactPush
+		}
+		c.engine().NoteProblem(c.who.tenant, c.who.lease.Device, contact, failureOf(err).Code)
 	}
 	return a, err
 }

@@ -203,7 +203,7 @@ func lease(c *call) (answer, error) {
 	}
 	l, released, err := c.engine().IssueLease(c.ctx, grant)
 	if err != nil {
-		c.engine().NoteProblem(c.who.tenant, d.ID, failureOf(err).Code)
+		c.engine().NoteProblem(c.who.tenant, d.ID, sync.ContactLease, failureOf(err).Code)
 		return answer{}, err
 	}
 	out := contract.LeaseResponse{Released: released}

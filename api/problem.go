@@ -64,7 +64,7 @@ func failureOf(err error) *failure {
 	}
 	for _, k := range errorCodes {
 		if errors.Is(err, k.err) {
-			f := fail(k.code, "")
+			f := fail(k.code, errorDetails[k.err])
 			f.Pointer, f.cause = k.pointer, err
 			if f.Status == http.StatusUnauthorized {
 				f.challenge = auth.Challenge(auth.ErrInvalidToken)
@@ -75,6 +75,12 @@ func failureOf(err error) *failure {
 	f = fail("internal", "")
 	f.cause = err
 	return f
+}
+
+// errorDetails says more than the meaning of the code.
+var errorDetails = map[error]string{
+	sync.ErrBadCheckpoint: "The checkpoint is not a signed note of this tenant's journal.",
+	sync.ErrOrder:         "This is not the order that stands for the device: the last push answer has it.",
 }
 
 // errorCodes is what the errors of the layers below are called on the wire.

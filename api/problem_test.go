@@ -27,3 +27,13 @@ func TestStoreErrors(t *testing.T) {
 		}
 	}
 }
+
+// A code that stands for several things says which of them it was.
+func TestErrorDetails(t *testing.T) {
+	for err, want := range errorDetails {
+		f := failureOf(fmt.Errorf("wiped: %w", err))
+		if f.Code == "internal" || f.Detail != want || f.Pointer == "" {
+			t.Errorf("%v: %s at %q: %q", err, f.Code, f.Pointer, f.Detail)
+		}
+	}
+}

@@ -218,6 +218,9 @@ type Diary struct {
 	Contract  int          `json:"contract,omitempty"` // contract version of the newest entries
 	Problem   string       `json:"problem,omitempty"`  // code of the last problem that we answered
 	ProblemAt model.Millis `json:"problem_at,omitempty"`
+	Pushed    model.Millis `json:"pushed,omitempty"`     // the last push that went well
+	PushError string       `json:"push_error,omitempty"` // code of the last push that did not
+	PushErrAt model.Millis `json:"push_error_at,omitempty"`
 	Rewound   *Rewound     `json:"rewound,omitzero"` // the last time it held more than this store
 }
 

@@ -129,12 +129,21 @@ func record(tx store.Tx, pointer string, events []store.Assignment) (version int
 }
 
 func index(tx store.Tx, ev *store.Assignment) error {
-	if ev.Block != "" {
-		if err := store.Put(tx, store.BlockRef{Seq: ev.Seq, Actor: ev.Actor, Person: ev.Person}); err != nil {
+	for _, ref := range AssignmentRefs(ev) {
+		if err := store.Put(tx, ref); err != nil {
 			return err
 		}
 	}
-	return store.Put(tx, store.AssignmentRef{Person: ev.Person, Seq: ev.Seq, Actor: ev.Actor})
+	return nil
+}
+
+// AssignmentRefs are the documents that lead to an event of the caseloads.
+func AssignmentRefs(ev *store.Assignment) []store.Doc {
+	refs := []store.Doc{store.AssignmentRef{Person: ev.Person, Seq: ev.Seq, Actor: ev.Actor}}
+	if ev.Block != "" {
+		refs = append(refs, store.BlockRef{Seq: ev.Seq, Actor: ev.Actor, Person: ev.Person})
+	}
+	return refs
 }
 
 // personAssignments lists the events about a person, in order of number.

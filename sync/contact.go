@@ -68,6 +68,13 @@ func mergeDiary(d, news store.Diary) store.Diary {
 	if news.ProblemAt >= d.ProblemAt && news.ProblemAt != 0 {
 		d.Problem, d.ProblemAt = news.Problem, news.ProblemAt
 	}
+	if news.Contact == ContactPush {
+		d.Pushed = max(d.Pushed, news.At)
+	}
+	d.Pushed = max(d.Pushed, news.Pushed)
+	if news.PushErrAt >= d.PushErrAt && news.PushErrAt != 0 {
+		d.PushError, d.PushErrAt = news.PushError, news.PushErrAt
+	}
 	d.Contract = max(d.Contract, news.Contract)
 	return d
 }
@@ -110,10 +117,18 @@ func keepDiary(tx store.Tx, r PushRequest, signed int, taken int64, received mod
 }
 
 // NoteProblem keeps the code of a problem that a device was answered with, for its page.
-func (e *Engine) NoteProblem(tenant model.TenantID, device model.DeviceID, code string) {
-	if ts, err := e.tenant(tenant); err == nil {
-		ts.contacts.note(store.Diary{Device: device, Problem: code, ProblemAt: e.o.Now()})
+// contact is the kind of call, "" for another than a contact: what is wrong with pushes is not
+// put right by a pull that goes well.
+func (e *Engine) NoteProblem(tenant model.TenantID, device model.DeviceID, contact, code string) {
+	ts, err := e.tenant(tenant)
+	if err != nil {
+		return
 	}
+	news := store.Diary{Device: device, Problem: code, ProblemAt: e.o.Now()}
+	if contact == ContactPush {
+		news.PushError, news.PushErrAt = code, news.ProblemAt
+	}
+	ts.contacts.note(news)
 }
 
 // Flush writes the diary entries that wait in memory. Call it now and then, and at the end.

@@ -3,6 +3,7 @@ package sync_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"flette/model"
@@ -46,9 +47,26 @@ func TestDiaryOfEveryContact(t *testing.T) {
 	a.push()
 	expect(sync.ContactPush, func(y *store.Diary) bool { return said(y) && y.Pulled == pulled && y.Cursor == 1 })
 	w.now += min_
-	w.e.NoteProblem(w.tenant, a.id, "rate-limited")
+	w.e.NoteProblem(w.tenant, a.id, "", "rate-limited")
 	if y := a.device().Diary; y.Problem != "rate-limited" || y.ProblemAt != w.now || y.At == w.now {
 		t.Errorf("after a problem: %+v", y)
+	}
+	// What is wrong with pushes is put right by a push, not by a pull.
+	w.now += min_
+	w.e.NoteProblem(w.tenant, a.id, sync.ContactPush, "store-full")
+	w.now += min_
+	a.pull(10)
+	explained := func() sync.Explanation {
+		d := a.device()
+		return sync.Explain(&d, w.now)
+	}
+	if e := explained(); e.Code != "push-failed" || !strings.Contains(e.Sentence, "disk is full") {
+		t.Errorf("a push that failed, and a pull: %+v", e)
+	}
+	w.now += min_
+	a.push()
+	if e := explained(); strings.Contains(e.Sentence, "disk is full") {
+		t.Errorf("a push that went well: %+v", e)
 	}
 	w.now += min_
 	a.rotate()

@@ -49,6 +49,8 @@ const (
 	skewLimit   = 2 * minute
 )
 
+const whatCodesSay = "docs/codes.md says what the code asks for."
+
 // reasons lists why a device can be out of sync, the most important first: what a person must
 // do something about, then what waits, then what goes away by itself. Each gives the sentence
 // and the next step, or "" when it does not hold.
@@ -57,15 +59,18 @@ var reasons = []struct {
 	says func(d *DeviceStatus, now model.Millis) (sentence, next string)
 }{
 	{"replaced", func(d *DeviceStatus, _ model.Millis) (string, string) {
-		return when(d.State != DeviceActive && d.Device.Order == OrderReEnrol, fmt.Sprintf("Device %s has taken its place.", d.ReplacedBy),
-			"Nothing, when the new device works. If a second tablet still signs as this one, take it in, or revoke this device so that it is told to erase what it holds.")
+		next := "Nothing, when the new device works. If a second tablet still signs as this one, take it in, or revoke this device so that it is told to erase what it holds."
+		if d.Held > 0 {
+			next = heldStep(d) + " If a second tablet still signs as this one, take it in, or revoke this device so that it is told to erase what it holds."
+		}
+		return when(d.State != DeviceActive && d.Device.Order == OrderReEnrol, fmt.Sprintf("Device %s has taken its place.", d.ReplacedBy), next)
 	}},
 	{"revoked", func(d *DeviceStatus, _ model.Millis) (string, string) {
 		return when(d.State != DeviceActive && d.Wiped == 0, "It is revoked, and has not said that it has erased what it holds.",
 			"Bring it where it has coverage: it hands in what it holds, and erases it. What it hands in waits for a supervisor.")
 	}},
 	{"wiped", func(d *DeviceStatus, _ model.Millis) (string, string) {
-		return when(d.State != DeviceActive, fmt.Sprintf("It is revoked, and said at %s that it has erased what it held%s.", stampOf(d.Wiped), refusedToo(d)), "")
+		return when(d.State != DeviceActive, fmt.Sprintf("It is revoked, and said at %s that it has erased what it held%s.", stampOf(d.Wiped), refusedToo(d)), heldStep(d))
 	}},
 	{"forked", func(d *DeviceStatus, _ model.Millis) (string, string) {
 		return when(d.Chain.Forked, "Two tablets have signed as this device: it was copied or restored from a backup.",
@@ -75,8 +80,8 @@ var reasons = []struct {
 		return when(d.Diary == nil || d.heard() == 0, "It has enrolled and has not been heard of since.", "Open the app where there is coverage, and log in.")
 	}},
 	{"never-logged-in", func(d *DeviceStatus, _ model.Millis) (string, string) {
-		// Before logins were written down, only a push shows that there was one.
-		return when(d.Diary.Login == 0 && d.Chain.Last == 0 && d.Diary.At == 0, "Nobody has logged in on it.", "Log in on it.")
+		// Before logins were written down, only a push shows that there was one, also one that failed.
+		return when(d.Diary.Login == 0 && d.Chain.Last == 0 && d.Diary.At == 0 && d.Diary.PushErrAt == 0, "Nobody has logged in on it.", "Log in on it.")
 	}},
 	{"below-floor", func(d *DeviceStatus, _ model.Millis) (string, string) {
 		return when(d.Diary.Contract > 0 && d.Diary.Contract < d.Floor,
@@ -88,6 +93,13 @@ var reasons = []struct {
 			"It held more of the journal than this store, which was restored or changed, and sends again what it keeps.",
 			"Let it push until its outbox is empty. If no backup was restored, look into it: flette verify, then flette restore --adopt.")
 	}},
+	{"push-failed", func(d *DeviceStatus, _ model.Millis) (string, string) {
+		y := d.Diary
+		if y.PushErrAt > y.Pushed && y.PushError == "store-full" {
+			return "Its last push failed, and it keeps what it holds: the server's disk is full.", "Make room on the disk of the server: the tablet then hands in by itself."
+		}
+		return when(y.PushErrAt > y.Pushed, "Its last push failed, and it keeps what it holds: "+y.PushError+".", whatCodesSay)
+	}},
 	{"gap", func(d *DeviceStatus, _ model.Millis) (string, string) {
 		return when(len(d.Chain.Missing) > 0, "It has signed entries that have not come: seq "+gaps(d.Chain.Missing)+".",
 			"Let it push. If its outbox is empty and they still miss, look for them on the tablet before it is erased.")
@@ -97,7 +109,7 @@ var reasons = []struct {
 			"The nurse logs in on it where there is coverage.")
 	}},
 	{"quarantined", func(d *DeviceStatus, _ model.Millis) (string, string) {
-		return when(d.Held > d.ForLogin, fmt.Sprintf("%s in quarantine for a supervisor.", waits(d.Held-d.ForLogin)), "A supervisor releases or closes them.")
+		return when(d.Held > d.ForLogin, fmt.Sprintf("%s in quarantine for a supervisor.", waits(d.Held-d.ForLogin)), "A supervisor looks at what waits (flette quarantine list), and releases or closes it.")
 	}},
 	{"outbox", func(d *DeviceStatus, _ model.Millis) (string, string) {
 		since := ""
@@ -108,14 +120,11 @@ var reasons = []struct {
 	}},
 	{"last-error", func(d *DeviceStatus, _ model.Millis) (string, string) {
 		y := d.Diary
-		code := y.Problem
-		if y.ProblemAt <= y.At {
-			code = ""
+		if y.ProblemAt > y.At && y.Problem != "" {
+			return "Its last call failed: " + y.Problem + ".", whatCodesSay
 		}
-		if code == "" {
-			code = y.LastError
-		}
-		return when(code != "", "Its last call failed: "+code+".", "docs/codes.md says what the code asks for.")
+		return when(y.LastError != "", "It said at its last push that a call had failed before: "+y.LastError+".",
+			"Nothing, when it has fetched and pushed since. docs/codes.md explains a code; other words are those of the app.")
 	}},
 	{"clock-wrong", func(d *DeviceStatus, _ model.Millis) (string, string) {
 		skew := model.Millis(d.Diary.SkewMs)
@@ -131,6 +140,9 @@ var reasons = []struct {
 	}},
 	{"behind", func(d *DeviceStatus, now model.Millis) (string, string) {
 		y := d.Diary
+		if y.Pulled == 0 && y.Cursor == 0 {
+			return "It has not fetched anything yet.", "Let it pull where there is coverage."
+		}
 		return when(y.Cursor < d.Size && now-y.Pulled > behindAfter,
 			fmt.Sprintf("It has not fetched what came since position %d of %d.", y.Cursor, d.Size), "Let it pull where there is coverage.")
 	}},
@@ -182,7 +194,11 @@ func facts(d *DeviceStatus) []Fact {
 	add(d.Chain.Forked, "forked", "two entries have one seq")
 	add(d.Chain.Broken != 0, "chain broken", "at seq %d", d.Chain.Broken)
 	for i := range d.Retired {
-		add(true, "key given up", "%s, good for seq %d to %d", stampOf(d.Retired[i].At), firstSeq(&d.Device, i), d.Retired[i].Last)
+		good := "no entry"
+		if first, last := firstSeq(&d.Device, i), d.Retired[i].Last; first <= last {
+			good = fmt.Sprintf("seq %d to %d", first, last)
+		}
+		add(true, "key given up", "%s, good for %s", stampOf(d.Retired[i].At), good)
 	}
 	add(d.Held > 0, "in quarantine", "%d, of these %d for the next login", d.Held, d.ForLogin)
 	y := d.Diary
@@ -194,15 +210,24 @@ func facts(d *DeviceStatus) []Fact {
 	add(y.Pulled != 0, "last pull", "%s, to position %d of %d", stampOf(y.Pulled), y.Cursor, d.Size)
 	add(y.Outbox != 0, "outbox", "%d", y.Outbox)
 	add(y.Oldest != 0, "oldest unsent", "%s", stampOf(y.Oldest))
-	add(y.SkewMs != 0, "clock", "%+.1f s", float64(y.SkewMs)/1000)
+	add(max(y.SkewMs, -y.SkewMs) >= 50, "clock", "%+.1f s", float64(y.SkewMs)/1000)
 	add(y.Contract != 0, "contract version", "%d", y.Contract)
 	add(y.App != "", "app", "%s", y.App)
+	add(y.PushErrAt > y.Pushed, "push failed", "%s at %s", y.PushError, stampOf(y.PushErrAt))
 	add(y.ProblemAt != 0, "last problem", "%s at %s", y.Problem, stampOf(y.ProblemAt))
 	add(y.LastError != "", "last error", "%s", y.LastError)
 	if w := y.Rewound; w != nil {
 		add(true, "rewound", "at %s it held %d entries; told to send again from position %d", stampOf(w.At), w.Held, w.Size)
 	}
 	return out
+}
+
+// heldStep says what is left to do with the entries of a device that works no more.
+func heldStep(d *DeviceStatus) string {
+	if d.Held == 0 {
+		return ""
+	}
+	return waits(d.Held) + " in quarantine: a supervisor looks at what waits (flette quarantine list), and releases or closes it."
 }
 
 func refusedToo(d *DeviceStatus) string {

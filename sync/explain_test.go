@@ -43,18 +43,24 @@ func TestExplain(t *testing.T) {
 		}},
 		{"below-floor", "signs contract version 1, and entries below version 2", func(d *sync.DeviceStatus) { d.Floor, d.Diary.Contract = 2, 1 }},
 		{"rewound", "held more of the journal than this store", func(d *sync.DeviceStatus) { d.Diary.Rewound = &store.Rewound{At: now, Held: 50, Size: 30} }},
+		{"push-failed", "the server's disk is full", func(d *sync.DeviceStatus) {
+			d.Diary.Pushed, d.Diary.PushError, d.Diary.PushErrAt = now-hour, "store-full", now-2*min_ // and a pull went well since
+		}},
 		{"gap", "seq 3-5, 7.", func(d *sync.DeviceStatus) { d.Chain.Missing = []store.Gap{{From: 3, To: 5}, {From: 7, To: 7}} }},
 		{"waits-for-login", "2 entries signed after", func(d *sync.DeviceStatus) { d.Held, d.ForLogin = 2, 2 }},
 		{"quarantined", "1 entry waits in quarantine", func(d *sync.DeviceStatus) { d.Held = 1 }},
 		{"outbox", "held 4 entries, the oldest signed at 2026-11-21T08:00:00Z", func(d *sync.DeviceStatus) { d.Diary.Outbox, d.Diary.Oldest = 4, now-day }},
-		{"last-error", "failed: store-full", func(d *sync.DeviceStatus) { d.Diary.Problem, d.Diary.ProblemAt = "store-full", now }},
+		{"last-error", "Its last call failed: store-full", func(d *sync.DeviceStatus) { d.Diary.Problem, d.Diary.ProblemAt = "store-full", now }},
 		{"clock-wrong", "3 hours slow", func(d *sync.DeviceStatus) { d.Diary.SkewMs = -int64(3 * hour) }},
 		{"silent", "for 5 days", func(d *sync.DeviceStatus) { d.Diary.At, d.Diary.Pulled = now-5*day-hour, now-5*day-hour }},
+		{"behind", "not fetched anything yet", func(d *sync.DeviceStatus) { d.Size, d.Diary.Cursor, d.Diary.Pulled = 0, 0, 0 }},
 		{"behind", "since position 7 of 40", func(d *sync.DeviceStatus) { d.Diary.Cursor, d.Diary.Pulled = 7, now-hour }},
 	}
 	var codes []string
 	for _, c := range cases {
-		codes = append(codes, c.code)
+		if !slices.Contains(codes, c.code) {
+			codes = append(codes, c.code)
+		}
 		d := good()
 		c.edit(d)
 		e := sync.Explain(d, now)
@@ -78,13 +84,32 @@ func TestExplain(t *testing.T) {
 			first.edit(d)
 			second.edit(d)
 			e := sync.Explain(d, now)
-			if at := slices.Index(codes, e.Code); at > i && first.code != "waits-for-login" && first.code != "never-logged-in" {
+			if at := slices.Index(codes, e.Code); at > slices.Index(codes, first.code) && first.code != "waits-for-login" && first.code != "never-logged-in" {
 				t.Errorf("%s and %s: explained as %s", first.code, second.code, e.Code)
 			}
 		}
 	}
 	if e := sync.Explain(&sync.DeviceStatus{Device: store.Device{Kind: sync.KindDesk}}, now); !e.InSync {
 		t.Errorf("the desk: %+v", e)
+	}
+	for code, edit := range map[string]func(*sync.DeviceStatus){
+		"wiped":    func(d *sync.DeviceStatus) { d.Wiped = now },
+		"replaced": func(d *sync.DeviceStatus) { d.Device.Order = sync.OrderReEnrol },
+	} {
+		d := good()
+		d.State, d.Held = sync.DeviceRevoked, 3
+		edit(d)
+		if e := sync.Explain(d, now); e.Code != code || !strings.HasPrefix(e.Next, "3 entries wait in quarantine: a supervisor") {
+			t.Errorf("%s, with entries that wait: %+v", code, e)
+		}
+	}
+	// Enrolled again after a restore, its first push says more than that it has not logged in since.
+	back := good()
+	back.Chain.Last, back.Diary = 0, &store.Diary{
+		Problem: "store-rewound", ProblemAt: now, PushError: "store-rewound", PushErrAt: now, Rewound: &store.Rewound{At: now, Held: 50, Size: 30},
+	}
+	if e := sync.Explain(back, now); e.Code != "rewound" {
+		t.Errorf("enrolled again: %+v", e)
 	}
 	// A problem that a later call has put right is no reason any more.
 	d := good()

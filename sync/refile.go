@@ -103,7 +103,8 @@ func (b *batch) refile(l *store.LogEntry, item *store.QuarantineItem) (res Resul
 	c := &candidate{jws: &model.JWS{ID: l.ID, Device: l.Device, Header: l.Header, Payload: l.Payload, Signature: l.Signature}, stamp: l.Stamp}
 	tenant := b.tx.Tenant().ID
 	if c.entry, err = model.DecodeEntry(l.Payload); err != nil {
-		c.entry, c.placed = nil, placeOf(l.Payload, tenant, l.Device)
+		c.unread(b.ts, tenant, l.Code, l.Stamp.Hi)
+		c.stamp = l.Stamp
 		c.quarantine(asProblem(err))
 	} else if lease, err := parseLease(tenant, b.ts.keys, l.Device, c.entry.Actor, c.entry.Lease); err == nil {
 		c.lease, c.leaseOK = lease, true
@@ -218,6 +219,8 @@ func (e *Engine) Authentic(tenant model.TenantID, l *store.LogEntry, ev Evidence
 		c.stamp = conflict.Interval(conflict.Claim{Clock: model.ClockNone, ReceivedAt: l.Stamp.Hi, Wall: l.Stamp.Hi})
 		if c.entry, err = model.DecodeEntry(l.Payload); err == nil {
 			c.authority(ts, tenant, l.Stamp.Hi)
+		} else {
+			c.unread(ts, tenant, l.Code, l.Stamp.Hi)
 		}
 		l.Stamp = c.stamp
 	}

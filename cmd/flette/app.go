@@ -77,6 +77,9 @@ func (o *appOptions) setDefaults() {
 // openApp opens the store and builds the engine. The folder is made when it is not there,
 // unless it is opened read-only.
 func openApp(o appOptions) (*app, error) {
+	if o.Dir == "" { // a variable that was not set, mostly: nothing is to be made where the shell stands
+		return nil, problemf("no-data-folder", "the data folder has no name: give --data, or set FLETTE_DATA")
+	}
 	o.setDefaults()
 	if o.ReadOnly {
 		if _, err := os.Stat(filepath.Join(o.Dir, "tenants")); err != nil {

@@ -45,6 +45,14 @@ Example:
     flette backup --data /srv/flette --to /mnt/backup/flette`
 }
 
+// Validate refuses a folder without a name: a variable that was not set.
+func (c *backupCmd) Validate() error {
+	if c.To == "" {
+		return errors.New("--to: the folder of the backups has no name")
+	}
+	return nil
+}
+
 // backupCopy asks for a copy of one municipality, as it is at one moment.
 type backupCopy struct {
 	Tenant model.TenantID `json:"tenant"`

@@ -48,8 +48,17 @@ Examples:
     flette device invite --data /srv/flette --tenant testvik --label "tablet 7" --replaces 0190a000-0000-7000-8000-000000000001`
 }
 
-// Validate checks the address and the id.
+// As in the contract.
+const (
+	maxLabel  = 100
+	maxReason = 500
+)
+
+// Validate checks the label, the address and the id.
 func (c *deviceInviteCmd) Validate() error {
+	if n := len(c.Label); n < 1 || n > maxLabel {
+		return fmt.Errorf("--label: a label is 1-%d bytes", maxLabel)
+	}
 	if err := checkDevice(c.Replaces); err != nil {
 		return fmt.Errorf("--replaces: %w", err)
 	}
@@ -262,8 +271,11 @@ Examples:
     flette device revoke --data /srv/flette --tenant testvik 0190a000-0000-7000-8000-000000000001 --reason stolen --compromised`
 }
 
-// Validate checks the id.
+// Validate checks the reason and the id.
 func (c *deviceRevokeCmd) Validate() error {
+	if n := len(c.Reason); n < 1 || n > maxReason {
+		return fmt.Errorf("--reason: a reason is 1-%d bytes", maxReason)
+	}
 	return checkDevice(c.ID)
 }
 

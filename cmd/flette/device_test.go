@@ -59,14 +59,14 @@ func TestDeviceVerbs(t *testing.T) {
 		}
 	}
 	tenant := "--tenant=testvik"
-	has(flette(t, dir, 0, "device", "explain", tenant, anne), "in-sync: ", "last contact", "push", "nettbrett-anne")
+	has(flette(t, dir, 0, "device", "explain", tenant, anne), "behind: It has not fetched anything yet", "last contact", "push", "nettbrett-anne")
 	has(flette(t, dir, 1, "device", "explain", tenant, model.DeviceID{9}.String()), "there is no tablet with this id")
 	has(flette(t, dir, 2, "device", "explain", tenant, "nettbrett"), "UUID in lower case")
 
 	has(flette(t, dir, 0, "device", "revoke", tenant, anne, "--reason", "lost"), "revoked "+anne)
 	has(flette(t, dir, 0, "device", "revoke", tenant, anne, "--reason", "stolen", "--compromised"), "revoked "+anne)
 	has(flette(t, dir, 0, "device", "list", tenant), "wipe ordered", "revoked")
-	has(flette(t, dir, 0, "device", "list", tenant, "--json"), `"wipe": "ordered"`, `"compromised": true`, `"code": "in-sync"`)
+	has(flette(t, dir, 0, "device", "list", tenant, "--json"), `"wipe": "ordered"`, `"compromised": true`, `"code": "behind"`)
 	has(flette(t, dir, 0, "device", "explain", tenant, anne), "revoked: It is revoked, and has not said", "next: Bring it", "wipe: ", "strangers may sign")
 	a, err := openApp(appOptions{Dir: dir})
 	if err != nil {

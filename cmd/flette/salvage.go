@@ -113,6 +113,8 @@ func (c *salvageCmd) salvage(ctx context.Context) (v *salvageView, err error) {
 	switch {
 	case c.Tenant != "" && ok && t.ID != model.TenantID(c.Tenant):
 		return nil, problemf("other-tenant", "the file is of %s", t.ID)
+	case !s.Holds():
+		return nil, problemf("no-store", "nothing in %s can be read as a part of a store; nothing was made", c.File)
 	case !ok && c.Tenant == "":
 		return nil, problemf("tenant-lost", "the file does not say any more whose it is; give --tenant, --name and --kommune")
 	case !ok:
@@ -133,7 +135,7 @@ func (c *salvageCmd) salvage(ctx context.Context) (v *salvageView, err error) {
 	}
 	w := &salvor{s: s, known: ok, v: &salvageView{Tenant: t.ID, File: c.To, Changed: []sync.RefiledChange{}, Lost: []bolt.LostValue{}, Problems: []string{}}}
 	if err := w.fill(ctx, tmp, dataFlags{Data: c.Data, Keys: c.Keys}.keyDir()); err != nil {
-		return nil, err
+		return nil, noRoom(err, tmp)
 	}
 	return w.v, bolt.SwapFile(c.To, tmp, "")
 }
@@ -225,6 +227,7 @@ func (w *salvor) entry(at int64) (*store.LogEntry, error) {
 // when; that is worth keeping when nothing is missing.
 func (w *salvor) documents(ctx context.Context) error {
 	again := append(sync.DerivedKinds(), iplos.TimeIndexKinds()...)
+	again = append(again, store.AssignmentRef{}.DocKind(), store.BlockRef{}.DocKind()) // follow from the events
 	if w.v.Missing > 0 {
 		again = append(again, store.Finding{}.DocKind())
 	}
@@ -235,6 +238,7 @@ func (w *salvor) documents(ctx context.Context) error {
 		body []byte
 	}
 	var group, findings []doc
+	var refs []store.Doc
 	var number, seq int64
 	persons := map[model.PersonID]bool{}
 	flush := func() error {
@@ -248,6 +252,22 @@ func (w *salvor) documents(ctx context.Context) error {
 		})
 		group = group[:0]
 		return err
+	}
+	lead := func() error {
+		for some := range slices.Chunk(refs, 500) {
+			_, err := w.a.store.Update(ctx, w.v.Tenant, nil, func(tx store.Tx) error {
+				for _, r := range some {
+					if err := store.Put(tx, r); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 	err := w.s.Docs(func(kind store.Kind, key string, body []byte) error {
 		switch kind {
@@ -265,6 +285,7 @@ func (w *salvor) documents(ctx context.Context) error {
 			var e store.Assignment
 			if json.Unmarshal(body, &e) == nil {
 				seq = max(seq, e.Seq)
+				refs = append(refs, sync.AssignmentRefs(&e)...)
 			}
 		}
 		if slices.Contains(again, kind) {
@@ -287,6 +308,9 @@ func (w *salvor) documents(ctx context.Context) error {
 	}
 	if err == nil {
 		err = flush()
+	}
+	if err == nil {
+		err = lead()
 	}
 	if err != nil || w.known {
 		return err
@@ -354,7 +378,11 @@ func (v *salvageView) text() string {
 	for _, p := range v.Problems {
 		b.WriteString("\n  verify: " + strings.ReplaceAll(p, "\n", "\n  "))
 	}
-	b.WriteString("\nput it in place with flette restore --from " + v.File)
+	quick := ""
+	if len(v.Problems) > 0 { // a restore looks for the same
+		quick = " --quick"
+	}
+	b.WriteString("\nput it in place with flette restore" + quick + " --from " + v.File)
 	return b.String()
 }
 

@@ -127,9 +127,14 @@ func (n *nurse) rotate(ctx context.Context) error {
 }
 
 func (n *nurse) sign(person model.PersonID, changes []model.Change) error {
+	return n.signAs(model.ContractVersion, person, changes)
+}
+
+// signAs signs in a version of the contract, which may be one that nobody knows yet.
+func (n *nurse) signAs(v int, person model.PersonID, changes []model.Change) error {
 	n.seq++
 	jws, id, err := contract.SignEntry(n.key, &model.Entry{
-		V: model.ContractVersion, App: "visit/1", Tenant: n.tenant, Device: n.device, Seq: n.seq, Prev: n.prev, Actor: n.actor, Lease: n.lease.ID,
+		V: v, App: "visit/1", Tenant: n.tenant, Device: n.device, Seq: n.seq, Prev: n.prev, Actor: n.actor, Lease: n.lease.ID,
 		Clock: model.ClockMonotonic, Wall: n.lease.IssuedAt, Person: person, Act: model.ActRegister, Changes: changes,
 	})
 	n.prev = id.String()

@@ -92,6 +92,10 @@ func OpenSalvage(path string) (*Salvage, error) {
 	return s, nil
 }
 
+// Holds reports whether anything in the file could be read: without a value, and without a
+// trace of one, it is not a store, or nothing is left of it.
+func (s *Salvage) Holds() bool { return len(s.values) > 0 }
+
 // Close closes the file.
 func (s *Salvage) Close() error { return s.closer.Close() }
 
