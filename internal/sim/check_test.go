@@ -132,13 +132,21 @@ func (w *world) heal() {
 	for _, t := range w.tablets {
 		t.weather, t.offline, t.disk = weather{}, 0, diskFine
 	}
-	const rounds = 3
-	waits := func(t *tablet) bool { return len(t.c.Outbox()) > 0 && t.stored.Lease != nil }
+	rounds := 3
+	if w.restores > 0 {
+		rounds++ // one to hear that the store is another
+	}
+	waits := func(t *tablet) bool {
+		return (len(t.c.Outbox()) > 0 || t.stored.Epoch != w.o.epoch) && t.stored.Lease != nil
+	}
 	for round := range rounds {
 		if round > 0 && !slices.ContainsFunc(w.tablets, waits) {
 			break
 		}
 		for _, t := range w.tablets {
+			if w.o.keys[t.c.ID()] == nil {
+				w.reenrol(t)
+			}
 			if !w.o.revoked[t.c.ID()] {
 				w.loginOf(t, t.owner)
 			}
@@ -161,6 +169,7 @@ func (w *world) heal() {
 // quiesce is the end of a history: all of it must hold now.
 func (w *world) quiesce(twin bool) {
 	w.heal()
+	w.paid()
 	w.o.unchanged()
 	w.o.merged()
 	if err := w.srv.verify(); err != nil {

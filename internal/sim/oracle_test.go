@@ -25,10 +25,19 @@ import (
 type oracle struct {
 	w *world
 
+	everKeys map[model.DeviceID]crypto.PublicKey // a device keeps its key over a restore
+	leases   map[string]leaseFacts               // by lease id; a lease proves itself, so a restore loses none
+	tokens   map[string]string                   // lease token -> lease id
+	former   map[string]map[model.EntryID]int    // byID of the lives that ended, by epoch
+
+	memory
+}
+
+// memory is what the bystander knows that the store must hold: a restore takes it back.
+type memory struct {
+	epoch   string
 	keys    map[model.DeviceID]crypto.PublicKey
 	revoked map[model.DeviceID]bool
-	leases  map[string]leaseFacts // by lease id
-	tokens  map[string]string     // lease token -> lease id
 	cases   map[model.ActorID][]caseEvent
 
 	journal []journalEntry
@@ -91,12 +100,12 @@ type payload struct {
 }
 
 func newOracle(w *world) *oracle {
-	return &oracle{
-		w: w, keys: map[model.DeviceID]crypto.PublicKey{}, revoked: map[model.DeviceID]bool{}, leases: map[string]leaseFacts{},
-		tokens: map[string]string{}, cases: map[model.ActorID][]caseEvent{}, byID: map[model.EntryID]int{},
+	return &oracle{w: w, everKeys: map[model.DeviceID]crypto.PublicKey{}, leases: map[string]leaseFacts{}, tokens: map[string]string{}, former: map[string]map[model.EntryID]int{}, memory: memory{
+		keys: map[model.DeviceID]crypto.PublicKey{}, revoked: map[model.DeviceID]bool{},
+		cases: map[model.ActorID][]caseEvent{}, byID: map[model.EntryID]int{},
 		seqs: map[model.DeviceID]map[int64]int{}, forked: map[model.DeviceID]bool{}, held: map[model.EntryID]*heldEntry{},
 		acked: map[model.EntryID]int64{}, units: map[place][]act{},
-	}
+	}}
 }
 
 // observe learns from an exchange that the server has just finished, and then judges what
@@ -149,7 +158,7 @@ func (o *oracle) enrolled(q, a *wire) {
 		o.w.must(err)
 		key = pub
 	}
-	if old, known := o.keys[out.Device]; known && !old.(interface{ Equal(crypto.PublicKey) bool }).Equal(key) {
+	if old, known := o.everKeys[out.Device]; known && !old.(interface{ Equal(crypto.PublicKey) bool }).Equal(key) {
 		o.w.fail("D", "device %s was given to two keys", out.Device)
 	}
 	for id, other := range o.keys {
@@ -157,7 +166,7 @@ func (o *oracle) enrolled(q, a *wire) {
 			o.w.fail("D", "one key is two devices")
 		}
 	}
-	o.keys[out.Device] = key
+	o.keys[out.Device], o.everKeys[out.Device] = key, key
 }
 
 func (o *oracle) leased(q, a *wire) {
@@ -167,6 +176,9 @@ func (o *oracle) leased(q, a *wire) {
 	o.w.must(json.Unmarshal(a.body, &out))
 	if o.revoked[in.Device] {
 		o.w.fail("D", "a revoked device got a lease")
+	}
+	if o.keys[in.Device] == nil {
+		o.w.fail("D", "a device that the store cannot know got a lease")
 	}
 	o.lease(in.Device, &out.Lease)
 }

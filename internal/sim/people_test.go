@@ -32,6 +32,7 @@ func (w *world) fromCopy() string {
 	}
 	t.signed = slices.DeleteFunc(t.signed, func(p client.Pending) bool { return p.Seq > t.copied.Seq })
 	t.wake(t.copied)
+	maps.DeleteFunc(t.owes, func(id model.EntryID, _ bool) bool { return !t.holds(id) })
 	w.count("tablet restored from a copy")
 	return fmt.Sprintf("%s: back to %d", t.name, t.copied.Seq)
 }
@@ -52,6 +53,8 @@ func (w *world) clone() string {
 		}
 	}
 	c.wake(t.copied)
+	c.owes = maps.Clone(t.owes)
+	maps.DeleteFunc(c.owes, func(id model.EntryID, _ bool) bool { return !c.holds(id) })
 	w.tablets = append(w.tablets, c)
 	w.count("tablet cloned")
 	return fmt.Sprintf("%s from %s at %d", c.name, t.name, t.copied.Seq)

@@ -214,6 +214,14 @@ func (s *server) view(f func(store.View) error) error {
 	return s.store.View(context.Background(), tenant, f)
 }
 
+// epoch names the store's present life.
+func (s *server) epoch() (epoch string) {
+	if err := s.view(func(v store.View) error { epoch = v.Tenant().Epoch; return nil }); err != nil {
+		return ""
+	}
+	return epoch
+}
+
 // scratch makes a folder for stores, in memory where there is such a place: the simulation is
 // about order, not about disks.
 func scratch(t testing.TB) string {

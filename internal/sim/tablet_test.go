@@ -42,6 +42,7 @@ type tablet struct {
 
 	signed []client.Pending         // all that this disk ever said is saved
 	told   map[model.EntryID]string // receipts that arrived
+	owes   map[model.EntryID]bool   // acknowledged, lost by the server in its last restore, and held here then
 	gone   bool                     // revoked, or out of use
 }
 
@@ -230,21 +231,28 @@ func (t *tablet) honest() {
 	outbox, refused := t.c.Outbox(), t.c.Refused()
 	for _, p := range t.signed {
 		waits := slices.ContainsFunc(outbox, func(q client.Pending) bool { return q.ID == p.ID && q.JWS == p.JWS })
+		kept := slices.ContainsFunc(t.stored.Kept, func(q client.Kept) bool { return q.ID == p.ID && q.JWS == p.JWS })
 		seen := slices.ContainsFunc(refused, func(q client.Pending) bool { return q.ID == p.ID })
 		outcome, told := t.told[p.ID]
 		switch {
-		case !waits && !told:
+		case !waits && !kept && !told:
 			t.w.fail("C", "%s no longer holds entry %d, for which no receipt came", t.name, p.Seq)
 		case seen && outcome != "refused":
 			t.w.fail("C", "%s shows entry %d as refused, it was %s", t.name, p.Seq, outcome)
-		case !waits && outcome == "refused" && !seen:
+		case !waits && !kept && outcome == "refused" && !seen:
 			t.w.fail("C", "%s hides refused entry %d", t.name, p.Seq)
 		}
 	}
+	// A receipt is one of the life that the tablet last pushed to.
+	positions := t.w.o.byID
+	if t.stored.Epoch != t.w.o.epoch {
+		positions = t.w.o.former[t.stored.Epoch]
+	}
 	for _, k := range t.stored.Kept {
-		at, known := t.w.o.byID[k.ID]
+		at, known := positions[k.ID]
 		if !known || int64(at) != k.Position {
 			t.w.fail("C", "%s holds a receipt for entry %d at %d that the journal does not know", t.name, k.Seq, k.Position)
 		}
 	}
+	t.stillOwes()
 }
