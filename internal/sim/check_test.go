@@ -137,24 +137,24 @@ func (w *world) heal() {
 		rounds++ // one to hear that the store is another
 	}
 	waits := func(t *tablet) bool {
-		return (len(t.c.Outbox()) > 0 || t.stored.Epoch != w.o.epoch) && t.stored.Lease != nil
+		return (len(t.c.Outbox()) > 0 || t.stored.Epoch != w.o.epoch) && t.stored.Lease != nil && t.stored.Wiped == ""
 	}
 	for round := range rounds {
 		if round > 0 && !slices.ContainsFunc(w.tablets, waits) {
 			break
 		}
 		for _, t := range w.tablets {
-			if w.o.keys[t.c.ID()] == nil {
+			if w.o.keys[t.c.ID()] == nil && t.stored.Wiped == "" {
 				w.reenrol(t)
 			}
-			if !w.o.revoked[t.c.ID()] {
+			if t.served() {
 				w.loginOf(t, t.owner)
 			}
 			w.push(t)
 		}
 	}
 	for _, t := range w.tablets {
-		if !w.o.revoked[t.c.ID()] {
+		if t.served() {
 			w.pull(t)
 		}
 	}
@@ -166,6 +166,9 @@ func (w *world) heal() {
 	}
 }
 
+// served is a tablet that the server gives data to: it is not shut out, and was not erased.
+func (t *tablet) served() bool { return !t.w.o.revoked[t.c.ID()] && t.stored.Wiped == "" }
+
 // quiesce is the end of a history: all of it must hold now.
 func (w *world) quiesce(twin bool) {
 	w.heal()
@@ -176,7 +179,7 @@ func (w *world) quiesce(twin bool) {
 		w.fail("F", "verify: %v", err)
 	}
 	for _, t := range w.tablets {
-		if !w.o.revoked[t.c.ID()] {
+		if t.served() {
 			w.sameView(t)
 			if err := t.c.Audit(background); err != nil {
 				w.fail("F", "%s: its checkpoint is not one of this journal: %v", t.name, err)

@@ -43,6 +43,16 @@ func (w *world) restore() string {
 		return ""
 	}
 	b := pick(w, w.backups)
+	if w.chance(0.5) {
+		// A copy, and work after it: the tablets are ahead by what they have just handed in.
+		w.backUp()
+		b = w.backups[len(w.backups)-1]
+		for range 1 + w.rng.IntN(3) {
+			t := w.ready()
+			w.visit(t, model.ActRegister)
+			w.push(t)
+		}
+	}
 	lost := len(w.o.journal) - len(b.journal)
 	w.must(w.srv.store.Close())
 	w.must(os.RemoveAll(w.srv.dir))
@@ -67,6 +77,11 @@ func (w *world) restore() string {
 		}
 		if !t.gone && len(w.o.cases[t.owner]) == 0 && w.chance(0.7) {
 			w.assign(t.owner, w.some(w.persons), 0, 0, false)
+		}
+	}
+	for _, i := range w.rng.Perm(len(w.tablets)) { // who comes back first, and asks for what
+		if t := w.tablets[i]; !t.gone {
+			_ = pick(w, []func(*tablet) string{w.push, w.pull, w.sync, func(*tablet) string { return "" }})(t)
 		}
 	}
 	return fmt.Sprintf("%d of %d entries are gone", lost, lost+len(b.journal))
