@@ -353,7 +353,7 @@ func (w *world) copyPeople(to *server) (entries []*store.LogEntry) {
 	var t store.Tenant
 	w.must(w.srv.view(func(v store.View) error {
 		t = v.Tenant()
-		for _, k := range []store.Kind{"person", "person-index", "device-key", "assignment", "device"} {
+		for _, k := range []store.Kind{"person", "person-index", "device-key", "assignment", "person-assignment", "block", "break-glass", "device"} {
 			docs[k] = map[string][]byte{}
 			if err := v.Docs(k, "", "", func(key string, body []byte) bool { docs[k][key] = body; return true }); err != nil {
 				return err
@@ -395,7 +395,7 @@ func (w *world) copyPeople(to *server) (entries []*store.LogEntry) {
 				return err
 			}
 		}
-		other.NextBrukerNr, other.CaseloadSeq = t.NextBrukerNr, t.CaseloadSeq
+		other.NextBrukerNr, other.CaseloadSeq, other.CaseloadIndexed = t.NextBrukerNr, t.CaseloadSeq, t.CaseloadIndexed
 		return tx.PutTenant(other)
 	})
 	w.must(err)

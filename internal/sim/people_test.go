@@ -40,7 +40,7 @@ func (w *world) fromCopy() string {
 // clone is a second tablet made from a copy of a first one: one key, one device, two chains.
 func (w *world) clone() string {
 	t := w.ready()
-	if len(w.tablets) > 7 {
+	if len(w.tablets) > 7 || t.next != nil {
 		return ""
 	}
 	if t.copied == nil {

@@ -27,6 +27,8 @@ type tablet struct {
 	key   crypto.Signer
 	c     *client.Tablet
 
+	next crypto.Signer // stored beside the key while a change of key is not known to be done
+
 	stored  *client.State // on its disk
 	copied  *client.State // an older backup of its disk
 	disk    diskFault
@@ -96,14 +98,7 @@ func (t *tablet) save(s *client.State) error {
 // newTablet enrols a tablet and gives its owner a caseload.
 func (w *world) newTablet(owner model.ActorID) *tablet {
 	t := &tablet{w: w, name: fmt.Sprintf("t%d", len(w.tablets)), owner: owner, told: map[model.EntryID]string{}, boot: w.now, base: w.now}
-	var seed [32]byte
-	_, _ = w.bytes.Read(seed[:])
-	t.key = ed25519.NewKeyFromSeed(seed[:])
-	if w.chance(0.3) {
-		key, err := ecdsa.ParseRawPrivateKey(p256, seed[:])
-		w.must(err)
-		t.key = key
-	}
+	t.key = w.signer()
 	w.tablets = append(w.tablets, t)
 	w.enrol(t)
 	if len(w.o.cases[owner]) == 0 {
@@ -120,6 +115,18 @@ func (w *world) newTablet(owner model.ActorID) *tablet {
 	_ = t.login(owner)
 	_, _ = t.c.Pull(background)
 	return t
+}
+
+// signer makes a key of one of the two kinds.
+func (w *world) signer() crypto.Signer {
+	var seed [32]byte
+	_, _ = w.bytes.Read(seed[:])
+	if w.chance(0.3) {
+		key, err := ecdsa.ParseRawPrivateKey(p256, seed[:])
+		w.must(err)
+		return key
+	}
+	return ed25519.NewKeyFromSeed(seed[:])
 }
 
 // enrol spends a code. An answer that is lost must not leave the tablet stuck: the same code
@@ -183,6 +190,7 @@ func (t *tablet) wake(from *client.State) {
 	t.w.must(json.Unmarshal(text, &kept))
 	t.w.must(json.Unmarshal(text, &used))
 	t.disk, t.boot, t.stored = diskFine, t.w.now, &kept
+	t.newKey()
 	t.c, err = client.Restore(t.config(), &used)
 	t.w.must(err)
 }
