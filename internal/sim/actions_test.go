@@ -20,7 +20,7 @@ type action struct {
 }
 
 // actions is the whole of what can happen: to add a feature, add rows.
-var actions = slices.Concat(workActions, networkActions, clockActions, deviceActions, officeActions, rogueActions, serverActions)
+var actions = slices.Concat(workActions, networkActions, clockActions, deviceActions, officeActions, rogueActions, serverActions, restoreActions, lifeActions)
 
 // ready is a tablet in use.
 func (w *world) ready() *tablet {
@@ -223,9 +223,14 @@ func (w *world) wrongValue(t *tablet) string {
 }
 
 func (w *world) push(t *tablet) string {
+	t.finishKey()
 	report, err := t.c.Push(background)
 	died := t.crashed()
+	t.newKey()
 	w.note(t, err)
+	if t.stored.Wiped != "" && !errors.Is(err, client.ErrWiped) {
+		w.count("tablet erased itself")
+	}
 	out := fmt.Sprintf("%s: %d results", t.name, len(report.Results))
 	if err != nil {
 		out += ", " + err.Error()
@@ -246,27 +251,42 @@ func (w *world) note(t *tablet, err error) {
 	}
 	if code := client.CodeOf(err); code != "" {
 		w.count("told " + code)
-		if code == "store-rewound" || code == "internal" {
+		if code == "store-rewound" && w.restores == 0 || code == "internal" {
 			w.fail("F", "%s: %v", t.name, err)
 		}
 	}
 }
 
 func (w *world) pull(t *tablet) string {
-	report, err := t.c.Pull(background)
+	how, items, news, err := w.fetch(t)
 	t.crashed()
 	w.note(t, err)
-	for _, n := range report.News {
+	for _, n := range news {
 		w.count("news " + n.Type)
 	}
 	if err != nil {
-		return fmt.Sprintf("%s: %v", t.name, err)
+		return fmt.Sprintf("%s: %s: %v", t.name, how, err)
 	}
+	w.count("view by " + how)
 	if len(t.c.Outbox()) == 0 {
 		w.sameView(t)
 		w.count("view compared")
 	}
-	return fmt.Sprintf("%s: %d items in %d pages", t.name, report.Items, report.Pages)
+	return fmt.Sprintf("%s: %s of %d items", t.name, how, items)
+}
+
+// fetch pulls; now and then it loads the whole caseload as a stream, or repairs the view.
+func (w *world) fetch(t *tablet) (how string, items int, news []contract.PullItem, err error) {
+	switch n := w.rng.IntN(10); {
+	case n == 0:
+		r, err := t.c.Load(background)
+		return "load", r.Items, r.News, err
+	case n == 1:
+		r, err := t.c.Repair(background)
+		return "repair", len(r.Loaded), nil, err
+	}
+	r, err := t.c.Pull(background)
+	return "pull", r.Items, r.News, err
 }
 
 func (w *world) sync(t *tablet) string { return w.push(t) + "; " + w.pull(t) }

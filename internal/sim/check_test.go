@@ -132,21 +132,29 @@ func (w *world) heal() {
 	for _, t := range w.tablets {
 		t.weather, t.offline, t.disk = weather{}, 0, diskFine
 	}
-	const rounds = 3
-	waits := func(t *tablet) bool { return len(t.c.Outbox()) > 0 && t.stored.Lease != nil }
+	rounds := 3
+	if w.restores > 0 {
+		rounds++ // one to hear that the store is another
+	}
+	waits := func(t *tablet) bool {
+		return (len(t.c.Outbox()) > 0 || t.stored.Epoch != w.o.epoch) && t.stored.Lease != nil && t.stored.Wiped == ""
+	}
 	for round := range rounds {
 		if round > 0 && !slices.ContainsFunc(w.tablets, waits) {
 			break
 		}
 		for _, t := range w.tablets {
-			if !w.o.revoked[t.c.ID()] {
+			if w.o.keys[t.c.ID()] == nil && t.stored.Wiped == "" {
+				w.reenrol(t)
+			}
+			if t.served() {
 				w.loginOf(t, t.owner)
 			}
 			w.push(t)
 		}
 	}
 	for _, t := range w.tablets {
-		if !w.o.revoked[t.c.ID()] {
+		if t.served() {
 			w.pull(t)
 		}
 	}
@@ -158,16 +166,20 @@ func (w *world) heal() {
 	}
 }
 
+// served is a tablet that the server gives data to: it is not shut out, and was not erased.
+func (t *tablet) served() bool { return !t.w.o.revoked[t.c.ID()] && t.stored.Wiped == "" }
+
 // quiesce is the end of a history: all of it must hold now.
 func (w *world) quiesce(twin bool) {
 	w.heal()
+	w.paid()
 	w.o.unchanged()
 	w.o.merged()
 	if err := w.srv.verify(); err != nil {
 		w.fail("F", "verify: %v", err)
 	}
 	for _, t := range w.tablets {
-		if !w.o.revoked[t.c.ID()] {
+		if t.served() {
 			w.sameView(t)
 			if err := t.c.Audit(background); err != nil {
 				w.fail("F", "%s: its checkpoint is not one of this journal: %v", t.name, err)
@@ -341,7 +353,7 @@ func (w *world) copyPeople(to *server) (entries []*store.LogEntry) {
 	var t store.Tenant
 	w.must(w.srv.view(func(v store.View) error {
 		t = v.Tenant()
-		for _, k := range []store.Kind{"person", "person-index", "device-key", "assignment", "device"} {
+		for _, k := range []store.Kind{"person", "person-index", "device-key", "assignment", "person-assignment", "block", "break-glass", "device"} {
 			docs[k] = map[string][]byte{}
 			if err := v.Docs(k, "", "", func(key string, body []byte) bool { docs[k][key] = body; return true }); err != nil {
 				return err
@@ -383,7 +395,7 @@ func (w *world) copyPeople(to *server) (entries []*store.LogEntry) {
 				return err
 			}
 		}
-		other.NextBrukerNr, other.CaseloadSeq = t.NextBrukerNr, t.CaseloadSeq
+		other.NextBrukerNr, other.CaseloadSeq, other.CaseloadIndexed = t.NextBrukerNr, t.CaseloadSeq, t.CaseloadIndexed
 		return tx.PutTenant(other)
 	})
 	w.must(err)

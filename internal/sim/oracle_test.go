@@ -25,11 +25,23 @@ import (
 type oracle struct {
 	w *world
 
+	everKeys map[model.DeviceID]crypto.PublicKey // a device keeps its key over a restore
+	leases   map[string]leaseFacts               // by lease id; a lease proves itself, so a restore loses none
+	tokens   map[string]string                   // lease token -> lease id
+	former   map[string]map[model.EntryID]int    // byID of the lives that ended, by epoch
+
+	memory
+}
+
+// memory is what the bystander knows that the store must hold: a restore takes it back.
+type memory struct {
+	epoch   string
 	keys    map[model.DeviceID]crypto.PublicKey
 	revoked map[model.DeviceID]bool
-	leases  map[string]leaseFacts // by lease id
-	tokens  map[string]string     // lease token -> lease id
-	cases   map[model.ActorID][]caseEvent
+	retired map[model.DeviceID][]retiredKey
+	replace map[string]model.DeviceID     // invitation code -> the device that it replaces
+	cases   map[model.ActorID][]caseEvent // "" for everybody
+	events  int64                         // of cases, together
 
 	journal []journalEntry
 	byID    map[model.EntryID]int
@@ -52,13 +64,6 @@ type leaseFacts struct {
 	issued, expires model.Millis
 	at              model.Millis // true time of its answer
 	jumps           int          // of the server's clock until then
-}
-
-// caseEvent is one line of a caseload: the actor has the person from..to, or it ends.
-type caseEvent struct {
-	person   model.PersonID
-	from, to model.Millis
-	end      bool
 }
 
 type journalEntry struct {
@@ -91,12 +96,12 @@ type payload struct {
 }
 
 func newOracle(w *world) *oracle {
-	return &oracle{
-		w: w, keys: map[model.DeviceID]crypto.PublicKey{}, revoked: map[model.DeviceID]bool{}, leases: map[string]leaseFacts{},
-		tokens: map[string]string{}, cases: map[model.ActorID][]caseEvent{}, byID: map[model.EntryID]int{},
+	return &oracle{w: w, everKeys: map[model.DeviceID]crypto.PublicKey{}, leases: map[string]leaseFacts{}, tokens: map[string]string{}, former: map[string]map[model.EntryID]int{}, memory: memory{
+		keys: map[model.DeviceID]crypto.PublicKey{}, revoked: map[model.DeviceID]bool{},
+		retired: map[model.DeviceID][]retiredKey{}, replace: map[string]model.DeviceID{}, cases: map[model.ActorID][]caseEvent{}, byID: map[model.EntryID]int{},
 		seqs: map[model.DeviceID]map[int64]int{}, forked: map[model.DeviceID]bool{}, held: map[model.EntryID]*heldEntry{},
 		acked: map[model.EntryID]int64{}, units: map[place][]act{},
-	}
+	}}
 }
 
 // observe learns from an exchange that the server has just finished, and then judges what
@@ -118,8 +123,16 @@ func (o *oracle) observe(q, a *wire, at model.Millis) {
 			o.enrolled(q, a)
 		case path == "/v1/leases":
 			o.leased(q, a)
+		case path == "/v1/devices/rotate-key":
+			o.rotated(q, a)
+		case path == "/v1/invites":
+			o.invited(q, a)
 		case path == "/v1/assignments":
 			o.assigned(q, at)
+		case path == "/v1/blocks":
+			o.blocked(q, at)
+		case path == "/v1/break-glass" && a.status == http.StatusCreated:
+			o.glassBroken(a)
 		case strings.HasSuffix(path, "/revoke"):
 			id, err := model.ParseDeviceID(strings.Split(path, "/")[3])
 			o.w.must(err)
@@ -137,19 +150,8 @@ func (o *oracle) enrolled(q, a *wire) {
 	var out contract.EnrolResponse
 	o.w.must(json.Unmarshal(q.body, &in))
 	o.w.must(json.Unmarshal(a.body, &out))
-	var k struct{ Kty, X, Y string }
-	o.w.must(json.Unmarshal(in.Key, &k, json.MatchCaseInsensitiveNames(true)))
-	x, err := base64.RawURLEncoding.DecodeString(k.X)
-	o.w.must(err)
-	var key crypto.PublicKey = ed25519.PublicKey(x)
-	if k.Kty == "EC" {
-		y, err := base64.RawURLEncoding.DecodeString(k.Y)
-		o.w.must(err)
-		pub, err := ecdsa.ParseUncompressedPublicKey(p256, append(append([]byte{4}, x...), y...))
-		o.w.must(err)
-		key = pub
-	}
-	if old, known := o.keys[out.Device]; known && !old.(interface{ Equal(crypto.PublicKey) bool }).Equal(key) {
+	key := o.keyOf(in.Key)
+	if old, known := o.everKeys[out.Device]; known && !old.(interface{ Equal(crypto.PublicKey) bool }).Equal(key) {
 		o.w.fail("D", "device %s was given to two keys", out.Device)
 	}
 	for id, other := range o.keys {
@@ -157,7 +159,10 @@ func (o *oracle) enrolled(q, a *wire) {
 			o.w.fail("D", "one key is two devices")
 		}
 	}
-	o.keys[out.Device] = key
+	o.keys[out.Device], o.everKeys[out.Device] = key, key
+	if old, replaces := o.replace[in.Code]; replaces {
+		o.revoked[old] = true
+	}
 }
 
 func (o *oracle) leased(q, a *wire) {
@@ -168,6 +173,9 @@ func (o *oracle) leased(q, a *wire) {
 	if o.revoked[in.Device] {
 		o.w.fail("D", "a revoked device got a lease")
 	}
+	if o.keys[in.Device] == nil {
+		o.w.fail("D", "a device that the store cannot know got a lease")
+	}
 	o.lease(in.Device, &out.Lease)
 }
 
@@ -177,21 +185,6 @@ func (o *oracle) lease(device model.DeviceID, l *contract.Lease) {
 		jumps: o.w.jumps,
 	}
 	o.tokens[l.Token] = l.ID
-}
-
-func (o *oracle) assigned(q *wire, at model.Millis) {
-	var in contract.AssignRequest
-	o.w.must(json.Unmarshal(q.body, &in))
-	for _, p := range in.Persons {
-		ev := caseEvent{person: p, from: at, end: in.End}
-		if in.From != nil {
-			ev.from = *in.From
-		}
-		if in.To != nil {
-			ev.to = *in.To
-		}
-		o.cases[in.Actor] = append(o.cases[in.Actor], ev)
-	}
 }
 
 // pushed notes receipts (A, B): one entry, one position, for ever.
@@ -293,12 +286,17 @@ func (o *oracle) judge(d door, p int64, l *store.LogEntry) {
 
 	raw, err := base64.RawURLEncoding.DecodeString(sig)
 	o.w.must(err)
-	key := o.keys[l.Device]
+	keys, which := o.keysOf(l.Device), -1
 	desk := l.Device == o.w.desk
 	if desk {
-		key = tenantKeys.DeskKey().Public()
+		keys = []crypto.PublicKey{tenantKeys.DeskKey().Public()}
 	}
-	if key == nil || !signedBy(key, []byte(input), raw) {
+	for i, key := range keys {
+		if key != nil && signedBy(key, []byte(input), raw) {
+			which = i
+		}
+	}
+	if which < 0 {
 		o.w.fail("D", "position %d was kept without the signature of an enrolled key", p)
 	}
 	var e payload
@@ -309,6 +307,9 @@ func (o *oracle) judge(d door, p int64, l *store.LogEntry) {
 		roles = o.deskMay(d, p, &e, l.Stamp)
 	} else {
 		reasons, roles = o.reasons(p, l, &e, d.at)
+		if o.retiredFor(l.Device, which, e.Seq) {
+			reasons = append(reasons, "key-retired")
+		}
 	}
 	o.sequence(l.Device, e.Seq)
 
@@ -381,8 +382,11 @@ func (o *oracle) reasons(p int64, l *store.LogEntry, e *payload, at model.Millis
 	}
 	if e.Act != model.ActClose && !o.w.knownPerson(e.Person) {
 		out = append(out, "unknown-person")
-	} else if e.Act != model.ActClose && !roles.Has(model.RoleSupervisor) && !o.had(e.Actor, e.Person, max(s.Lo, s.TEff-s.U), min(s.Hi, s.TEff+s.U)) {
-		out = append(out, "out-of-scope")
+	} else if e.Act != model.ActClose {
+		lo, hi := max(s.Lo, s.TEff-s.U), min(s.Hi, s.TEff+s.U)
+		if why := o.kept(e.Actor, e.Person, roles, lo, hi); why != "" {
+			out = append(out, why)
+		}
 	}
 	if bad := o.w.badValue[l.ID]; bad != "" {
 		out = append(out, bad)
@@ -408,60 +412,6 @@ func (o *oracle) truth(p int64, l *store.LogEntry, e *payload, lease leaseFacts)
 	}
 }
 
-// had says whether the actor had the person at some moment of [lo, hi], as all that is known
-// now tells: walk the lines from the newest back, and see what each moment is left with.
-func (o *oracle) had(actor model.ActorID, person model.PersonID, lo, hi model.Millis) bool {
-	// Only the ends of lines change anything, so these moments stand for all.
-	moments := []model.Millis{lo, hi}
-	for _, ev := range o.cases[actor] {
-		for _, t := range []model.Millis{ev.from, ev.from - 1, ev.to, ev.to - 1} {
-			if lo <= t && t <= hi {
-				moments = append(moments, t)
-			}
-		}
-	}
-	return slices.ContainsFunc(moments, func(t model.Millis) bool { return o.hasAt(actor, person, t) })
-}
-
-// hasAt: a line gives the moment when it covers it and no later line ended it before.
-func (o *oracle) hasAt(actor model.ActorID, person model.PersonID, t model.Millis) bool {
-	lines := o.cases[actor]
-	for i, ev := range lines {
-		if ev.end || ev.person != person || t < ev.from || ev.to != 0 && t >= ev.to {
-			continue
-		}
-		ended := slices.ContainsFunc(lines[i+1:], func(later caseEvent) bool {
-			return later.end && later.person == person && t >= later.from
-		})
-		if !ended {
-			return true
-		}
-	}
-	return false
-}
-
-// until is when the actor, who has the person at a moment, stops having it; 0 for never.
-func (o *oracle) until(actor model.ActorID, person model.PersonID, t model.Millis) (end model.Millis) {
-	for _, ev := range o.cases[actor] {
-		for _, m := range []model.Millis{ev.from, ev.to} {
-			if m > t && (end == 0 || m < end) && !o.hasAt(actor, person, m) {
-				end = m
-			}
-		}
-	}
-	return end
-}
-
-// caseload lists whom the actor has at a moment.
-func (o *oracle) caseload(actor model.ActorID, t model.Millis) (out []model.PersonID) {
-	for _, p := range o.w.persons {
-		if o.hasAt(actor, p, t) {
-			out = append(out, p)
-		}
-	}
-	return out
-}
-
 // unsettleable says why a release or close cannot be.
 func (o *oracle) unsettleable(e *payload) string {
 	h := o.held[*e.Changes[0].Target]
@@ -481,7 +431,7 @@ func (o *oracle) unsettleable(e *payload) string {
 // liftable: doubts about authority can be lifted, what an entry says cannot.
 func liftable(h *heldEntry) bool {
 	switch h.code {
-	case "lease-unknown", "lease-expired", "device-revoked", "seq-fork", "device-forked", "out-of-scope":
+	case "lease-unknown", "lease-expired", "device-revoked", "seq-fork", "device-forked", "out-of-scope", "person-blocked", "key-retired":
 	default:
 		return false
 	}
@@ -511,6 +461,9 @@ func (o *oracle) deskMay(d door, p int64, e *payload, s model.Stamp) model.Roles
 	}
 	if supervisor != 0 && !asked.roles.Has(model.RoleSupervisor) || e.Actor != asked.actor {
 		o.w.fail("D", "position %d: the desk signed for %s, who may not", p, asked.actor)
+	}
+	if supervisor != 0 && o.barredAt(asked.actor, e.Person, d.at) {
+		o.w.fail("D", "position %d: the desk signed for %s, who is blocked from the person", p, asked.actor)
 	}
 	if e.Act != model.ActDecide {
 		if why := o.unsettleable(e); why != "" {

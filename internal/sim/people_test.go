@@ -32,6 +32,7 @@ func (w *world) fromCopy() string {
 	}
 	t.signed = slices.DeleteFunc(t.signed, func(p client.Pending) bool { return p.Seq > t.copied.Seq })
 	t.wake(t.copied)
+	maps.DeleteFunc(t.owes, func(id model.EntryID, _ bool) bool { return !t.holds(id) })
 	w.count("tablet restored from a copy")
 	return fmt.Sprintf("%s: back to %d", t.name, t.copied.Seq)
 }
@@ -39,7 +40,7 @@ func (w *world) fromCopy() string {
 // clone is a second tablet made from a copy of a first one: one key, one device, two chains.
 func (w *world) clone() string {
 	t := w.ready()
-	if len(w.tablets) > 7 {
+	if len(w.tablets) > 7 || t.next != nil {
 		return ""
 	}
 	if t.copied == nil {
@@ -52,6 +53,8 @@ func (w *world) clone() string {
 		}
 	}
 	c.wake(t.copied)
+	c.owes = maps.Clone(t.owes)
+	maps.DeleteFunc(c.owes, func(id model.EntryID, _ bool) bool { return !c.holds(id) })
 	w.tablets = append(w.tablets, c)
 	w.count("tablet cloned")
 	return fmt.Sprintf("%s from %s at %d", c.name, t.name, t.copied.Seq)
@@ -59,7 +62,7 @@ func (w *world) clone() string {
 
 func (w *world) revoke() string {
 	t := w.ready()
-	if len(w.tablets) > 6 || w.live() < 2 {
+	if len(w.tablets) > 6 || w.live() < 2 || w.o.keys[t.c.ID()] == nil {
 		return ""
 	}
 	_, err := again(w, func() (*contract.DeviceView, error) { return w.boss().Revoke(background, t.c.ID(), "mistet") })

@@ -347,5 +347,10 @@ var mustOccur = []string{
 	"tablet reboot", "tablet died while saving", "disk full", "tablet restored from a copy", "tablet cloned", "device revoked", "enrolled anew",
 	"person moved", "assignment with an end", "decision overtaken", "courier", "forged entry", "foreign lease", "audit",
 	"void of a decision by a nurse", "void of a decision by a supervisor",
+	"restored", "restored to another life than the last", "tablet ahead of a restored store", "brought back after a restore",
+	"tablet unknown to a restored store", "enrolled again under its id", "http store-rewound", "http unknown-device",
+	"key rotated", "replaced, twins: true", "replaced, twins: false", "tablet erased itself",
+	"code person-blocked", "released person-blocked", "emergency access",
+	"view by pull", "view by load", "view by repair",
 	"view compared", "news decision", "news quarantine", "second store",
 }

@@ -151,7 +151,8 @@ func (s *server) serve(r *wire) (*wire, error) {
 		return nil, err
 	}
 	rc := &fasthttp.RequestCtx{}
-	rc.Init(&in, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}, nil)
+	rc.Init2(noConn{}, nil, false)
+	in.CopyTo(&rc.Request)
 	s.handler(rc)
 	out := &wire{status: rc.Response.StatusCode(), header: http.Header{}, body: bytes.Clone(rc.Response.Body())}
 	for k, v := range rc.Response.Header.All() {
@@ -159,6 +160,13 @@ func (s *server) serve(r *wire) (*wire, error) {
 	}
 	return out, nil
 }
+
+// noConn is a connection of which a stream sets the deadlines, and nothing more is asked.
+type noConn struct{ net.Conn }
+
+func (noConn) RemoteAddr() net.Addr             { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1} }
+func (noConn) LocalAddr() net.Addr              { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 2} }
+func (noConn) SetWriteDeadline(time.Time) error { return nil }
 
 // response makes an answer that a client can read; broken ends the body with an error.
 func (w *wire) response(req *http.Request, broken bool) *http.Response {
@@ -212,6 +220,14 @@ func (s *server) verify() error {
 // view reads a snapshot of the tenant.
 func (s *server) view(f func(store.View) error) error {
 	return s.store.View(context.Background(), tenant, f)
+}
+
+// epoch names the store's present life.
+func (s *server) epoch() (epoch string) {
+	if err := s.view(func(v store.View) error { epoch = v.Tenant().Epoch; return nil }); err != nil {
+		return ""
+	}
+	return epoch
 }
 
 // scratch makes a folder for stores, in memory where there is such a place: the simulation is

@@ -27,6 +27,8 @@ type tablet struct {
 	key   crypto.Signer
 	c     *client.Tablet
 
+	next crypto.Signer // stored beside the key while a change of key is not known to be done
+
 	stored  *client.State // on its disk
 	copied  *client.State // an older backup of its disk
 	disk    diskFault
@@ -42,6 +44,7 @@ type tablet struct {
 
 	signed []client.Pending         // all that this disk ever said is saved
 	told   map[model.EntryID]string // receipts that arrived
+	owes   map[model.EntryID]bool   // acknowledged, lost by the server in its last restore, and held here then
 	gone   bool                     // revoked, or out of use
 }
 
@@ -95,14 +98,7 @@ func (t *tablet) save(s *client.State) error {
 // newTablet enrols a tablet and gives its owner a caseload.
 func (w *world) newTablet(owner model.ActorID) *tablet {
 	t := &tablet{w: w, name: fmt.Sprintf("t%d", len(w.tablets)), owner: owner, told: map[model.EntryID]string{}, boot: w.now, base: w.now}
-	var seed [32]byte
-	_, _ = w.bytes.Read(seed[:])
-	t.key = ed25519.NewKeyFromSeed(seed[:])
-	if w.chance(0.3) {
-		key, err := ecdsa.ParseRawPrivateKey(p256, seed[:])
-		w.must(err)
-		t.key = key
-	}
+	t.key = w.signer()
 	w.tablets = append(w.tablets, t)
 	w.enrol(t)
 	if len(w.o.cases[owner]) == 0 {
@@ -119,6 +115,18 @@ func (w *world) newTablet(owner model.ActorID) *tablet {
 	_ = t.login(owner)
 	_, _ = t.c.Pull(background)
 	return t
+}
+
+// signer makes a key of one of the two kinds.
+func (w *world) signer() crypto.Signer {
+	var seed [32]byte
+	_, _ = w.bytes.Read(seed[:])
+	if w.chance(0.3) {
+		key, err := ecdsa.ParseRawPrivateKey(p256, seed[:])
+		w.must(err)
+		return key
+	}
+	return ed25519.NewKeyFromSeed(seed[:])
 }
 
 // enrol spends a code. An answer that is lost must not leave the tablet stuck: the same code
@@ -182,6 +190,7 @@ func (t *tablet) wake(from *client.State) {
 	t.w.must(json.Unmarshal(text, &kept))
 	t.w.must(json.Unmarshal(text, &used))
 	t.disk, t.boot, t.stored = diskFine, t.w.now, &kept
+	t.newKey()
 	t.c, err = client.Restore(t.config(), &used)
 	t.w.must(err)
 }
@@ -230,21 +239,28 @@ func (t *tablet) honest() {
 	outbox, refused := t.c.Outbox(), t.c.Refused()
 	for _, p := range t.signed {
 		waits := slices.ContainsFunc(outbox, func(q client.Pending) bool { return q.ID == p.ID && q.JWS == p.JWS })
+		kept := slices.ContainsFunc(t.stored.Kept, func(q client.Kept) bool { return q.ID == p.ID && q.JWS == p.JWS })
 		seen := slices.ContainsFunc(refused, func(q client.Pending) bool { return q.ID == p.ID })
 		outcome, told := t.told[p.ID]
 		switch {
-		case !waits && !told:
+		case !waits && !kept && !told:
 			t.w.fail("C", "%s no longer holds entry %d, for which no receipt came", t.name, p.Seq)
 		case seen && outcome != "refused":
 			t.w.fail("C", "%s shows entry %d as refused, it was %s", t.name, p.Seq, outcome)
-		case !waits && outcome == "refused" && !seen:
+		case !waits && !kept && outcome == "refused" && !seen:
 			t.w.fail("C", "%s hides refused entry %d", t.name, p.Seq)
 		}
 	}
+	// A receipt is one of the life that the tablet last pushed to.
+	positions := t.w.o.byID
+	if t.stored.Epoch != t.w.o.epoch {
+		positions = t.w.o.former[t.stored.Epoch]
+	}
 	for _, k := range t.stored.Kept {
-		at, known := t.w.o.byID[k.ID]
+		at, known := positions[k.ID]
 		if !known || int64(at) != k.Position {
 			t.w.fail("C", "%s holds a receipt for entry %d at %d that the journal does not know", t.name, k.Seq, k.Position)
 		}
 	}
+	t.stillOwes()
 }

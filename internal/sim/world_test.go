@@ -51,6 +51,10 @@ type world struct {
 	users   map[string]user // access token -> who
 	late    []*wire         // requests still on their way
 
+	backups   []*backup
+	restores  int
+	maxServer model.Millis // newest time that the server ever gave
+
 	signedAt map[model.EntryID]moment
 	badValue map[model.EntryID]string
 	services map[model.PersonID]string
@@ -126,6 +130,7 @@ func newWorld(seed uint64, dir string) *world {
 	devices, err := w.srv.engine.Devices(context.Background(), tenant, "", 10)
 	w.must(err)
 	w.desk = devices[0].ID
+	w.o.epoch = w.srv.epoch()
 	for _, s := range supervisors {
 		w.assign(s, w.persons, 0, 0, false)
 	}
@@ -196,6 +201,7 @@ func (w *world) knownPerson(p model.PersonID) bool {
 // handle lets the server answer a request, and everybody who watches learn from it.
 func (w *world) handle(q *wire) *wire {
 	at := w.serverNow()
+	w.maxServer = max(w.maxServer, at)
 	a, err := w.srv.serve(q)
 	w.must(err)
 	w.o.observe(q, a, at)

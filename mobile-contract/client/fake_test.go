@@ -56,6 +56,7 @@ type fake struct {
 	busy        []string         // Retry-After of the next answers
 	loseAnswers int              // process, then cut the connection
 	rewind      bool             // answer store-rewound when the held checkpoint is not continued
+	continues   bool             // a cursor of another epoch goes on
 	lives       map[string]int64 // former epochs, and how much of each is still here
 	forget      bool             // no device is known
 	keepDays    int
@@ -462,7 +463,7 @@ func (f *fake) pull(w http.ResponseWriter, r *http.Request) {
 			f.problem(w, "cursor-gone", nil)
 			return
 		}
-		if epoch != f.epoch {
+		if epoch != f.epoch && !f.continues {
 			f.problem(w, "epoch-changed", nil)
 			return
 		}

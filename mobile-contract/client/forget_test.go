@@ -309,13 +309,11 @@ func TestAUnitOfSomebodyForgotten(t *testing.T) {
 	f.send(cameIn(somebody, end), cameIn(another, 0))
 	tab, c := f.tablet(Config{})
 	pull(t, tab)
-	c.mono += time.Hour
-	if tab.knows(somebody) {
+	c.mono += 2 * time.Hour
+	if tab.holdsCard(somebody) || tab.knows(somebody) {
 		t.Fatal("the person stayed after the end")
 	}
-	unit := contract.PullItem{Type: contract.ItemUnit, Person: somebody, Unit: &contract.UnitView{
-		Unit: memory, Position: 1, Heads: []contract.HeadView{{Entry: model.EntryID{7}}},
-	}}
+	unit := unitItem(somebody, memory)
 	f.send(unit)
 	pull(t, tab)
 	if tab.knows(somebody) || !tab.knows(another) {

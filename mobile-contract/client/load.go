@@ -137,6 +137,7 @@ func (t *Tablet) loadEnd(l *contract.SnapshotLine) error {
 		}
 	}
 	t.cursor, t.mark, t.loaded = l.Cursor, "", nil
+	t.viewEpoch = l.Epoch
 	t.whole = true
 	t.pulled(cp)
 	t.forget()

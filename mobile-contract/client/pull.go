@@ -36,8 +36,10 @@ func (t *Tablet) pull(ctx context.Context, wait int) (*PullReport, error) {
 	defer t.net.Unlock()
 	report := &PullReport{}
 	t.mu.Lock()
-	if t.cursor == "" && t.loaded != nil {
-		t.dropView() // an unfinished Load that nobody goes on with: the first pull brings everybody again
+	if t.cursor == "" && (t.loaded != nil || t.view.ahead()) {
+		// An unfinished Load that nobody goes on with, or work acknowledged before the first
+		// pull: that one brings everybody anyway.
+		t.dropView()
 	}
 	t.mu.Unlock()
 	for {
@@ -93,6 +95,13 @@ func (t *Tablet) pullOne(ctx context.Context, report *PullReport, wait int) (mor
 	if page.More && page.Cursor == cursor {
 		return false, fmt.Errorf("%w: the cursor stands still", ErrAnswer)
 	}
+	if cursor != "" && page.Epoch != t.viewEpoch && t.view.ahead() {
+		// The store was put back, perhaps to before own work that the view takes for known.
+		t.dropView()
+		report.Anew = true
+		return true, nil
+	}
+	t.viewEpoch = page.Epoch
 	waits := func(p model.PersonID) bool { return t.waiting[p] > 0 }
 	for i := range page.Items {
 		if t.forgot(&page.Items[i]) {

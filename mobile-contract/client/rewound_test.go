@@ -38,6 +38,28 @@ func TestEpochChangeLoadsAnew(t *testing.T) {
 	}
 }
 
+// The server was restored to before own work, and takes the cursor, which is older: the view
+// must not go on showing that work as what the server has. It is sent again with the next push,
+// and may be held back then.
+func TestAViewOfAFormerLife(t *testing.T) {
+	f := newFake(t)
+	f.send(cameIn(somebody, 0))
+	tab, _ := f.tablet(Config{})
+	pull(t, tab)
+	sign(t, tab, memory, 2)
+	push(t, tab)
+	if len(heads(tab, memory)) != 1 {
+		t.Fatal("acknowledged work is not shown")
+	}
+	f.epoch, f.continues, f.items, f.entries = "e2", true, f.items[:1], nil
+	if r := pull(t, tab); !r.Anew || len(heads(tab, memory)) != 0 || !tab.holdsCard(somebody) {
+		t.Errorf("%+v, the view shows %v", r, heads(tab, memory))
+	}
+	if r := pull(t, tab); r.Anew {
+		t.Error("loaded from the start twice")
+	}
+}
+
 func TestRewoundServerIsNoticed(t *testing.T) {
 	f := newFake(t)
 	tab, _ := f.tablet(Config{})

@@ -65,20 +65,21 @@ type Tablet struct {
 	net sync.Mutex // one network call at a time; taken before mu
 	mu  sync.Mutex // guards all below
 
-	s        State
-	verifier note.Verifier
-	held     checkpoint
-	mono     time.Duration // Mono when the lease was received
-	limits   contract.Limits
-	cursor   string
-	mark     string                  // of an unfinished Load
-	loaded   map[model.PersonID]bool // whole persons of it
-	viewOf   model.ActorID           // whose caseload the view is
-	view     caseload
-	whole    bool                   // the view has been loaded to its end
-	waiting  map[model.PersonID]int // entries in the outbox, by person
-	lastErr  string
-	next     crypto.Signer // the key of a change that is not finished
+	s         State
+	verifier  note.Verifier
+	held      checkpoint
+	mono      time.Duration // Mono when the lease was received
+	limits    contract.Limits
+	cursor    string
+	viewEpoch string                  // life of the store that the view is of
+	mark      string                  // of an unfinished Load
+	loaded    map[model.PersonID]bool // whole persons of it
+	viewOf    model.ActorID           // whose caseload the view is
+	view      caseload
+	whole     bool                   // the view has been loaded to its end
+	waiting   map[model.PersonID]int // entries in the outbox, by person
+	lastErr   string
+	next      crypto.Signer // the key of a change that is not finished
 }
 
 // New makes a tablet that is not enrolled.

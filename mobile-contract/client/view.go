@@ -26,6 +26,7 @@ type unit struct {
 	review   string
 	heads    []head  // as the server sent them, the shown one first
 	own      []write // signed here and not acknowledged yet, oldest first
+	ahead    bool    // heads has own work that was acknowledged and not sent since
 }
 
 type head struct {
@@ -102,11 +103,24 @@ func (u *unit) settle(id model.EntryID, taken bool, position *int64) {
 		return
 	}
 	kept := slices.DeleteFunc(slices.Clone(u.heads), func(h head) bool { return slices.Contains(w.over, h.id) })
-	u.heads = append([]head{w.head}, kept...)
+	u.heads, u.ahead = append([]head{w.head}, kept...), true
+}
+
+// ahead reports whether a unit shows what the server has acknowledged and not sent since.
+func (c caseload) ahead() bool {
+	for _, who := range c {
+		for _, u := range who.units {
+			if u.ahead {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // receive takes the server's state of the unit; work that still waits stays on top.
 func (u *unit) receive(v *contract.UnitView, lean bool) {
+	u.ahead = false
 	u.position, u.class, u.late, u.review = v.Position, v.Class, v.Late, v.Review
 	u.heads = make([]head, len(v.Heads))
 	for i := range v.Heads {
