@@ -138,7 +138,11 @@ func (w *world) liftBlock() string { return w.setBlock(true) }
 func (w *world) breakGlass() string {
 	t := w.ready()
 	who := pick(w, w.persons)
-	_, err := t.c.BreakGlass(background, contract.BreakGlassRequest{Person: &who, Minutes: int64(pick(w, []int{0, 5, 1440})), Reason: *reason("emergency")})
+	ask := contract.BreakGlassRequest{Person: &who, Reason: *reason("emergency")}
+	if minutes := int64(pick(w, []int{0, 5, 1440})); minutes > 0 {
+		ask.Minutes = &minutes
+	}
+	_, err := t.c.BreakGlass(background, ask)
 	w.note(t, err)
 	if err != nil {
 		return fmt.Sprintf("%s: %s", t.name, client.CodeOf(err))
