@@ -283,6 +283,9 @@ func (w *world) fetch(t *tablet) (how string, items int, news []contract.PullIte
 		return "load", r.Items, r.News, err
 	case n == 1:
 		r, err := t.c.Repair(background)
+		if err == nil { // a repair compares records; that a time has been given an end comes by a pull
+			_, err = t.c.Pull(background)
+		}
 		return "repair", len(r.Loaded), nil, err
 	}
 	r, err := t.c.Pull(background)
