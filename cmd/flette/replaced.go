@@ -200,8 +200,9 @@ func missingDocs(old, now store.View, kind store.Kind) (map[string][]byte, error
 	})
 }
 
-// revocations revokes here what was revoked there. A tablet that only the replaced store knew
-// leaves its tombstone too, so that it cannot come back under its old id.
+// revocations revokes here what was revoked there, and takes over the keys that tablets have
+// changed to. A tablet that only the replaced store knew leaves its tombstone too, so that it
+// cannot come back under its old id.
 func (v *replacedView) revocations(old store.View, tx store.Tx) error {
 	v.Revoked = []string{}
 	devices, err := store.List[store.Device](old, "", "", 0)
@@ -210,14 +211,31 @@ func (v *replacedView) revocations(old store.View, tx store.Tx) error {
 	}
 	for _, d := range devices {
 		if d.State != sync.DeviceRevoked {
-			continue
+			changed, err := keyChanged(tx, &d)
+			if err != nil {
+				return err
+			}
+			if !changed {
+				continue
+			}
+		} else {
+			v.Revoked = append(v.Revoked, d.ID.String())
 		}
-		v.Revoked = append(v.Revoked, d.ID.String())
 		if err := errors.Join(store.Put(tx, d), store.Put(tx, store.DeviceKey{JKT: d.JKT, Device: d.ID})); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// keyChanged reports whether a tablet has changed its key since the backup: the backup knows
+// only a key that the tablet has given up, and would refuse all that it signs.
+func keyChanged(tx store.Tx, d *store.Device) (bool, error) {
+	is, err := store.Get[store.Device](tx, d.ID.String())
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil // it enrols again
+	}
+	return err == nil && is.State == sync.DeviceActive && len(is.Retired) < len(d.Retired), err
 }
 
 func (v *replacedView) text(b *strings.Builder) {
