@@ -8,6 +8,7 @@ import (
 	"hash/fnv"
 	"io"
 	"os"
+	"strings"
 )
 
 // The layout of bbolt's file, version 2: pages of one size, the first two of them meta
@@ -281,6 +282,8 @@ func (w *pageWalk) leaf(id uint64, b []byte, at place, inline bool) {
 					w.errs = append(w.errs, fmt.Errorf("page %d: %w", id, err))
 				}
 			}
+		case !isTable(string(key)) && !strings.HasPrefix(string(key), docBucket("")):
+			w.fault(id, at, "an element names no bucket") // an empty one has no checksum that says so
 		case order.Uint64(value) != 0:
 			if len(value) != bucketHeader {
 				w.fault(id, at, "an element is damaged")
