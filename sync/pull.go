@@ -253,7 +253,21 @@ func (p *puller) caseloadAt(version int64, at model.Millis) ([]model.PersonID, m
 func (p *puller) current(version int64) bool {
 	_, held := p.caseloadAt(p.c.held, p.c.heldAt)
 	_, want := p.caseloadAt(version, p.now)
-	return maps.Equal(held, want)
+	if !maps.Equal(held, want) {
+		return false
+	}
+	for person, away := range interrupted(p.events, point{p.c.held, p.c.heldAt}, point{version, p.now}) {
+		if _, has := held[person]; has && away {
+			return false
+		}
+	}
+	return true
+}
+
+// present is whom the actor has now, whatever the pages of a move began with.
+func (p *puller) present() map[model.PersonID]model.Millis {
+	_, now := p.caseloadAt(p.v.Tenant().CaseloadSeq, p.now)
+	return now
 }
 
 // move sends the difference between the caseload that the tablet holds and the one it is to
@@ -261,6 +275,8 @@ func (p *puller) current(version int64) bool {
 func (p *puller) move() (bool, error) {
 	held, heldUntil := p.caseloadAt(p.c.held, p.c.heldAt)
 	want, until := p.caseloadAt(p.c.target, p.c.targetAt)
+	away := interrupted(p.events, point{p.c.held, p.c.heldAt}, point{p.c.target, p.c.targetAt})
+	now := p.present()
 	visits, err := visitsAt(p.v, p.r.Actor, p.c.target, p.c.targetAt, want)
 	if err != nil {
 		return false, err
@@ -274,8 +290,11 @@ func (p *puller) move() (bool, error) {
 	}
 	for _, person := range want {
 		end, has := heldUntil[person]
-		if has && end == until[person] || bytes.Compare(person[:], p.c.person[:]) < 0 {
+		if has && !away[person] && end == until[person] || bytes.Compare(person[:], p.c.person[:]) < 0 {
 			continue
+		}
+		if _, still := now[person]; !still {
+			continue // left since the move began: the next one says so
 		}
 		if person != p.c.person {
 			// The first person always fits: a page of removals alone would not move the cursor.
@@ -358,6 +377,11 @@ func (p *puller) changes() error {
 		return nil
 	}
 	persons, _ := p.caseloadAt(p.c.held, p.c.heldAt)
+	now := p.present()
+	persons = slices.DeleteFunc(persons, func(person model.PersonID) bool {
+		_, still := now[person]
+		return !still
+	})
 	room := max(p.limit-len(p.items), 1)
 	var due []int64
 	cut := size

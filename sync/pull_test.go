@@ -126,6 +126,12 @@ func TestPullPagesMissNothing(t *testing.T) {
 				}
 				m.apply(rt, page.Items)
 				reader.cursor = page.Cursor
+				has := w.truth("lars")
+				for _, it := range page.Items {
+					if _, still := has[it.Person]; !still && !it.Removed {
+						rt.Fatalf("%v is sent to somebody who does not have the person any more", it)
+					}
+				}
 			}
 		}
 		m.apply(rt, reader.pull(rapid.IntRange(1, 7).Draw(rt, "limit")))

@@ -245,3 +245,49 @@ func heldAt(reaches map[model.PersonID]*reach, at model.Millis) ([]model.PersonI
 	slices.SortFunc(persons, func(a, b model.PersonID) int { return slices.Compare(a[:], b[:]) })
 	return persons, ends
 }
+
+// point is a version of the events at a time.
+type point struct {
+	version int64
+	at      model.Millis
+}
+
+// interrupted lists who was in the caseload at two points, and out of it between them, be it
+// for a moment: whoever was fed meanwhile, in pieces, may have been left without the person.
+// Events take effect when they were recorded.
+func interrupted(events []store.Assignment, from, to point) map[model.PersonID]bool {
+	changes := map[model.PersonID][]*store.Assignment{}
+	for i := range events {
+		if a := &events[i]; a.Seq > from.version && a.Seq <= to.version {
+			changes[a.Person] = append(changes[a.Person], a)
+		}
+	}
+	if len(changes) == 0 {
+		return nil
+	}
+	before := map[model.PersonID]*personEvents{}
+	for i := range events {
+		a := &events[i]
+		if a.Seq > from.version {
+			break
+		}
+		if len(changes[a.Person]) == 0 {
+			continue
+		}
+		if before[a.Person] == nil {
+			before[a.Person] = &personEvents{}
+		}
+		before[a.Person].add(a)
+	}
+	out := map[model.PersonID]bool{}
+	for person, p := range before {
+		at, throughout := from.at, true
+		for _, a := range changes[person] {
+			throughout = throughout && covers(p.reach().have, at, max(at, a.At))
+			p.add(a)
+			at = a.At
+		}
+		out[person] = !(throughout && covers(p.reach().have, at, max(at, to.at)))
+	}
+	return out
+}

@@ -179,7 +179,7 @@ func (s *Snapshot) Next(ctx context.Context) (*SnapshotPart, error) {
 			if _, still := s.now[s.left[0]]; still {
 				return s.person(v, part)
 			}
-			s.done() // it left; the pull after the end removes it
+			s.done() // it left; the pull after the end says so, and sends it whole when it came back
 		}
 		return s.end(v, part)
 	})

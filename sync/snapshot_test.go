@@ -100,6 +100,67 @@ func TestSnapshotMissesNothing(t *testing.T) {
 	})
 }
 
+// A person who left while the caseload was being sent, and was passed over, is sent whole after
+// coming back, though the tablet's cursor counts the person among those it was sent.
+func TestLeftAndCameBackWhileSending(t *testing.T) {
+	for name, send := range map[string]func(reader *tablet, m mirror, between func(persons int)){
+		"snapshot": func(reader *tablet, m mirror, between func(int)) {
+			pieces := 0
+			reader.load(m, func() bool {
+				between(pieces)
+				pieces++
+				return false
+			})
+		},
+		"pull": func(reader *tablet, m mirror, between func(int)) {
+			for page, more := 0, true; more; page++ {
+				got, err := reader.w.e.Pull(t.Context(), sync.PullRequest{
+					Tenant: reader.w.tenant, Device: reader.id, Actor: reader.actor, Cursor: reader.cursor, Limit: 1,
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				m.apply(t, got.Items)
+				reader.cursor, more = got.Cursor, got.More
+				between(page)
+			}
+		},
+	} {
+		for _, back := range []int{1, 2, 3, 100} {
+			w := newWorld(t, 4)
+			anne, reader := w.nurse("anne"), w.tablet("lars", model.RoleNurse)
+			w.assign("lars", w.persons...)
+			sorted := slices.SortedFunc(slices.Values(w.persons), func(a, b model.PersonID) int { return slices.Compare(a[:], b[:]) })
+			for _, p := range sorted {
+				anne.push(anne.score(p, memory, 3))
+			}
+			m, leaver := mirror{}, sorted[2]
+			comes := func() {
+				w.now += sec
+				w.assign("lars", leaver)
+			}
+			send(reader, m, func(step int) {
+				w.now += sec
+				switch step {
+				case 0:
+					if _, err := w.e.Assign(t.Context(), w.tenant, sync.Assign{Actor: "lars", Persons: []model.PersonID{leaver}, End: true, By: "test"}); err != nil {
+						t.Fatal(err)
+					}
+				case back:
+					comes()
+				}
+			})
+			if back == 100 {
+				comes()
+			}
+			m.apply(t, reader.pull(0))
+			if want := w.truth("lars"); !m.equal(want) {
+				t.Errorf("%s, back after %d pieces: the tablet has %v, the store shows %v", name, back, m, want)
+			}
+		}
+	}
+}
+
 func (w *world) plan(actor model.ActorID, persons ...model.PersonID) {
 	w.t.Helper()
 	if _, err := w.e.PlanVisits(w.t.Context(), w.tenant, sync.Plan{
