@@ -91,6 +91,9 @@ func (t *tablet) delivered(q, a *wire) {
 		id, err := model.ParseEntryID(r.ID)
 		t.w.must(err)
 		t.told[id] = r.Outcome
+		if r.Stamp != nil {
+			t.received[id] = r.Stamp.Hi
+		}
 	}
 }
 

@@ -30,11 +30,18 @@ func (w *world) fromCopy() string {
 	if t.copied == nil || t.copied.Seq == t.stored.Seq {
 		return ""
 	}
-	t.signed = slices.DeleteFunc(t.signed, func(p client.Pending) bool { return p.Seq > t.copied.Seq })
+	t.signed = slices.DeleteFunc(t.signed, func(p client.Pending) bool { return !inCopy(t.copied, p) })
 	t.wake(t.copied)
 	maps.DeleteFunc(t.owes, func(id model.EntryID, _ bool) bool { return !t.holds(id) })
 	w.count("tablet restored from a copy")
 	return fmt.Sprintf("%s: back to %d", t.name, t.copied.Seq)
+}
+
+// inCopy reports whether a copy of the storage is from after an entry was signed. What an
+// earlier device of the tablet signed has numbers of its own.
+func inCopy(s *client.State, p client.Pending) bool {
+	return p.Seq <= s.Seq || slices.ContainsFunc(s.Outbox, func(q client.Pending) bool { return q.ID == p.ID }) ||
+		slices.ContainsFunc(s.Kept, func(k client.Kept) bool { return k.ID == p.ID })
 }
 
 // clone is a second tablet made from a copy of a first one: one key, one device, two chains.
@@ -46,9 +53,9 @@ func (w *world) clone() string {
 	if t.copied == nil {
 		t.copied = t.stored
 	}
-	c := &tablet{w: w, name: fmt.Sprintf("t%d", len(w.tablets)), owner: t.owner, key: t.key, told: maps.Clone(t.told), base: w.now}
+	c := &tablet{w: w, name: fmt.Sprintf("t%d", len(w.tablets)), owner: t.owner, key: t.key, told: maps.Clone(t.told), received: maps.Clone(t.received), base: w.now}
 	for _, p := range t.signed {
-		if p.Seq <= t.copied.Seq {
+		if inCopy(t.copied, p) {
 			c.signed = append(c.signed, p)
 		}
 	}

@@ -161,11 +161,12 @@ func (t *tablet) holds(id model.EntryID) bool {
 		slices.ContainsFunc(t.stored.Kept, func(k client.Kept) bool { return k.ID == id })
 }
 
-// past reports whether the time is over for which an entry is kept: it may have been received
-// as early as the first day of all.
+// past reports whether the time may be over for which an entry is kept: the server's clock
+// was that far beyond its receipt once.
 func (t *tablet) past(id model.EntryID) bool {
 	const keep = 90 * day
-	return t.w.maxServer-t.w.signedAt[id].server > keep
+	at, stamped := t.received[id]
+	return stamped && t.w.maxServer-at > keep
 }
 
 // debts notes what the server has just lost and the tablet has: nothing of it may get lost

@@ -42,10 +42,11 @@ type tablet struct {
 
 	latest model.Millis // server's time that it was ever sure of
 
-	signed []client.Pending         // all that this disk ever said is saved
-	told   map[model.EntryID]string // receipts that arrived
-	owes   map[model.EntryID]bool   // acknowledged, lost by the server in its last restore, and held here then
-	gone   bool                     // revoked, or out of use
+	signed   []client.Pending               // all that this disk ever said is saved
+	told     map[model.EntryID]string       // receipts that arrived
+	received map[model.EntryID]model.Millis // when the server had the entry, by the newest of them
+	owes     map[model.EntryID]bool         // acknowledged, lost by the server in its last restore, and held here then
+	gone     bool                           // revoked, or out of use
 }
 
 type diskFault int
@@ -97,7 +98,7 @@ func (t *tablet) save(s *client.State) error {
 
 // newTablet enrols a tablet and gives its owner a caseload.
 func (w *world) newTablet(owner model.ActorID) *tablet {
-	t := &tablet{w: w, name: fmt.Sprintf("t%d", len(w.tablets)), owner: owner, told: map[model.EntryID]string{}, boot: w.now, base: w.now}
+	t := &tablet{w: w, name: fmt.Sprintf("t%d", len(w.tablets)), owner: owner, told: map[model.EntryID]string{}, received: map[model.EntryID]model.Millis{}, boot: w.now, base: w.now}
 	t.key = w.signer()
 	w.tablets = append(w.tablets, t)
 	w.enrol(t)

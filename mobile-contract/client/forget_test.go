@@ -101,7 +101,7 @@ func TestTimeRunsOutOffline(t *testing.T) {
 func TestTimeAfterARestart(t *testing.T) {
 	f := newFake(t)
 	end := f.now + 2*3600_000
-	f.send(cameIn(somebody, end))
+	f.send(cameIn(somebody, end), unitItem(somebody, memory))
 	path := filepath.Join(t.TempDir(), "state.json")
 	tab, c := f.tablet(Config{Save: SaveFile(path)})
 	s, err := LoadFile(path)
@@ -121,8 +121,11 @@ func TestTimeAfterARestart(t *testing.T) {
 	if tab.holdsCard(somebody) || !tab.knows(somebody) {
 		t.Fatal("not hidden, or dropped for a wall clock")
 	}
+	if _, shown := tab.View(somebody, memory); shown {
+		t.Fatal("the card is hidden, and the units are not")
+	}
 	c.wall = c.wall.Add(-time.Hour) // it was wrong
-	if !tab.holdsCard(somebody) {
+	if _, shown := tab.View(somebody, memory); !shown || !tab.holdsCard(somebody) {
 		t.Fatal("the person is lost")
 	}
 	f.mu.Lock()

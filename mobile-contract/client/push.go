@@ -214,8 +214,8 @@ func (t *Tablet) accept(out *contract.PushResponse, batch []Pending, presented s
 	}
 	t.adopt(cp, presented)
 	for i := range out.Results {
-		if s := out.Results[i].Stamp; s != nil {
-			t.serverTime(s.Hi)
+		if r := &out.Results[i]; r.Stamp != nil && r.Outcome != contract.OutcomeDuplicate {
+			t.s.ServerTime = r.Stamp.Hi
 		}
 		t.settle(&batch[i], &out.Results[i])
 	}

@@ -70,26 +70,25 @@ func (t *Tablet) pulled(cp checkpoint) {
 
 const day model.Millis = 24 * 60 * 60 * 1000
 
-// serverTime notes a time that the server gave. Only the server's clock ages what is kept:
-// the tablet's may be wrong by years.
-func (t *Tablet) serverTime(at model.Millis) { t.s.ServerTime = max(t.s.ServerTime, at) }
-
 // keep holds on to an acknowledged entry, and lets go of those that are past the window.
 func (t *Tablet) keep(p Pending, r *contract.PushResult) {
 	if t.cfg.Keep < 0 {
 		return
 	}
-	k := Kept{Pending: p, Position: *r.Position}
+	k := Kept{Pending: p, Position: *r.Position, Told: model.MillisOf(t.cfg.Wall())}
 	if r.Stamp != nil {
 		k.Received = r.Stamp.Hi
 	}
 	t.s.Kept = append(t.s.Kept, k)
 }
 
+// letGo lets go of what both clocks, the server's and the tablet's, say is past the window:
+// either may be wrong by years, for a day or for good.
 func (t *Tablet) letGo() {
 	if t.limits.KeepDays > 0 {
-		oldest := t.s.ServerTime - model.Millis(t.limits.KeepDays)*day
-		t.s.Kept = slices.DeleteFunc(t.s.Kept, func(k Kept) bool { return k.Received != 0 && k.Received < oldest })
+		window := model.Millis(t.limits.KeepDays) * day
+		server, wall := t.s.ServerTime-window, model.MillisOf(t.cfg.Wall())-window
+		t.s.Kept = slices.DeleteFunc(t.s.Kept, func(k Kept) bool { return k.Received != 0 && k.Received < server && k.Told < wall })
 	}
 	if extra := len(t.s.Kept) - max(0, t.cfg.Keep); extra > 0 {
 		t.s.Kept = slices.Delete(t.s.Kept, 0, extra)

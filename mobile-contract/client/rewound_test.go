@@ -180,25 +180,36 @@ func TestReenrol(t *testing.T) {
 	}
 }
 
-// Kept entries go by the server's clock alone.
+// Kept entries go when both clocks have it that their time is over. Each line moves the clocks
+// from where they were and pushes a new entry.
 func TestKeepWindow(t *testing.T) {
+	for name, steps := range map[string][]struct{ server, wall, kept int }{
+		"both go right":              {{0, 0, 1}, {29, 29, 2}, {2, 2, 2}, {29, 29, 2}},
+		"wall ahead":                 {{0, 0, 1}, {29, 1000, 2}, {2, 2, 2}},
+		"wall ahead and put right":   {{0, 0, 1}, {1, 3000, 2}, {1, -2998, 3}, {29, 29, 3}},
+		"wall behind at first":       {{0, -20000, 1}, {1, 20001, 2}, {30, 30, 2}},
+		"server ahead":               {{0, 0, 1}, {3650, 1, 2}, {2, 2, 3}},
+		"server ahead and put right": {{0, 0, 1}, {3650, 1, 2}, {-3649, 1, 3}, {29, 29, 4}, {2, 2, 3}},
+		"server ahead at first":      {{3650, 0, 1}, {-3650, 1, 2}, {31, 31, 2}},
+	} {
+		f := newFake(t)
+		f.keepDays = 30
+		tab, clock := f.tablet(Config{})
+		for i, s := range steps {
+			f.now += model.Millis(s.server) * day
+			clock.wall = clock.wall.Add(time.Duration(s.wall) * 24 * time.Hour)
+			sign(t, tab, memory, 1)
+			push(t, tab)
+			if n := len(tab.s.Kept); n != s.kept {
+				t.Errorf("%s: step %d keeps %d, want %d", name, i, n, s.kept)
+			}
+		}
+	}
+}
+
+// What is kept is bounded by count too, and the oldest goes first.
+func TestKeepCount(t *testing.T) {
 	f := newFake(t)
-	f.keepDays = 30
-	tab, clock := f.tablet(Config{})
-	sign(t, tab, memory, 1)
-	push(t, tab)
-	clock.advance(1000 * 24 * time.Hour)
-	f.now += 29 * 24 * 3600 * 1000
-	sign(t, tab, memory, 2)
-	push(t, tab)
-	if n := len(tab.s.Kept); n != 2 {
-		t.Errorf("%d kept inside the window", n)
-	}
-	f.now += 2 * 24 * 3600 * 1000
-	push(t, tab)
-	if n := len(tab.s.Kept); n != 1 {
-		t.Errorf("%d kept after the window of the first", n)
-	}
 	few, _ := f.tablet(Config{Keep: 3})
 	for i := range 5 {
 		sign(t, few, memory, 1+i)

@@ -27,7 +27,7 @@ type State struct {
 	Rebooted   bool            `json:"rebooted,omitzero"` // the monotonic clock does not reach back to the lease
 	Skew       model.Millis    `json:"skew,omitzero"`     // wall clock minus the server's when the lease came
 	Checkpoint string          `json:"checkpoint,omitzero"`
-	ServerTime model.Millis    `json:"server_time,omitzero"` // newest that the server gave
+	ServerTime model.Millis    `json:"server_time,omitzero"` // the last that the server gave
 	Outbox     []Pending       `json:"outbox"`               // oldest first
 	Refused    []Pending       `json:"refused,omitzero"`     // for a person to see (T4)
 	Kept       []Kept          `json:"kept,omitzero"`        // acknowledged, for a rewound server (T5)
@@ -54,6 +54,7 @@ type Kept struct {
 	Pending
 	Position int64        `json:"position"`
 	Received model.Millis `json:"received,omitzero"` // by the server's clock
+	Told     model.Millis `json:"told,omitzero"`     // when the receipt came, by the wall clock
 }
 
 func (p Pending) decode() (*model.Entry, model.EntryID, error) {

@@ -206,7 +206,7 @@ func (t *Tablet) Login(ctx context.Context, accessToken string) (*contract.Lease
 // anchor takes a lease and notes the monotonic clock at its arrival.
 func (t *Tablet) anchor(l *contract.Lease) {
 	t.s.Lease, t.mono, t.s.Rebooted = l, t.cfg.Mono(), false
-	t.serverTime(l.IssuedAt)
+	t.s.ServerTime = l.IssuedAt
 	t.s.Skew = model.MillisOf(t.cfg.Wall()) - l.IssuedAt
 }
 
@@ -325,13 +325,15 @@ func (t *Tablet) Persons() []contract.PersonCard {
 }
 
 // View returns a unit as the user sees it: own unsent work on top of what the server sent.
-// It is false when the tablet knows nothing of the unit. A lean tablet gives ids only.
+// It is false when the tablet knows nothing of the unit, and when the time of the person is
+// over, as with Persons, unless work waits. A lean tablet gives ids only.
 func (t *Tablet) View(p model.PersonID, u model.Unit) (contract.UnitView, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.forget()
 	at := t.view.unit(p, u, false)
-	if at == nil {
+	now, _ := t.now()
+	if at == nil || t.waiting[p] == 0 && t.view[p].over(now) {
 		return contract.UnitView{}, false
 	}
 	v := contract.UnitView{Unit: u, Position: at.position, Class: at.class, Late: at.late, Review: at.review}
