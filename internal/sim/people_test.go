@@ -2,6 +2,7 @@ package sim
 
 import (
 	"crypto/ed25519"
+	"crypto/sha256"
 	"fmt"
 	"maps"
 	"slices"
@@ -15,12 +16,22 @@ var deviceActions = []action{
 	{"reboot", 8, func(w *world) string { t := w.ready(); t.reboot(); w.count("tablet reboot"); return t.name }},
 	{"disk-full", 3, func(w *world) string { t := w.ready(); t.disk = diskFull; return t.name }},
 	{"dies-while-saving", 3, func(w *world) string { t := w.ready(); t.disk = diskDies; return t.name }},
-	{"copy-tablet", 4, func(w *world) string { t := w.ready(); t.copied = t.stored; return t.name }},
+	{"copy-tablet", 4, (*world).copyTablet},
 	{"tablet-from-copy", 4, (*world).fromCopy},
 	{"clone", 2, (*world).clone},
 	{"revoke", 2, (*world).revoke},
 	{"old-tablet-calls", 4, (*world).oldTablet},
 	{"enrol-anew", 2, (*world).enrolAnew},
+}
+
+// copyTablet is a backup of a tablet's storage; not amid a change of key, for the copy would lack the new one.
+func (w *world) copyTablet() string {
+	t := w.ready()
+	if t.next != nil {
+		return ""
+	}
+	t.copied = t.stored
+	return t.name
 }
 
 // fromCopy is a tablet whose storage was restored: what it signed since is gone with the old
@@ -42,6 +53,14 @@ func (w *world) fromCopy() string {
 func inCopy(s *client.State, p client.Pending) bool {
 	return p.Seq <= s.Seq || slices.ContainsFunc(s.Outbox, func(q client.Pending) bool { return q.ID == p.ID }) ||
 		slices.ContainsFunc(s.Kept, func(k client.Kept) bool { return k.ID == p.ID })
+}
+
+// signedByTwins reports whether a clone signed the very same entry: P-256 gives it another
+// signature, and an entry is what is signed.
+func (w *world) signedByTwins(id model.EntryID, kept [sha256.Size]byte) bool {
+	return slices.ContainsFunc(w.tablets, func(t *tablet) bool {
+		return slices.ContainsFunc(t.signed, func(p client.Pending) bool { return p.ID == id && sha256.Sum256([]byte(p.JWS)) == kept })
+	})
 }
 
 // clone is a second tablet made from a copy of a first one: one key, one device, two chains.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 
+	contract "flette/mobile-contract"
 	"flette/mobile-contract/client"
 	"flette/model"
 )
@@ -169,6 +170,12 @@ func (t *tablet) past(id model.EntryID) bool {
 	return stamped && t.w.maxServer-at > keep
 }
 
+// erased reports whether the tablet has obeyed a wipe order; the server may not have heard so yet.
+func (t *tablet) erased() bool {
+	o := t.stored.Order
+	return t.stored.Wiped != "" || o != nil && o.Do == contract.OrderWipe && len(t.stored.Outbox)+len(t.stored.Kept) == 0
+}
+
 // debts notes what the server has just lost and the tablet has: nothing of it may get lost
 // now. And a tablet must have all that it was told is safe (T5).
 func (t *tablet) debts() {
@@ -181,10 +188,10 @@ func (t *tablet) debts() {
 		switch {
 		case t.holds(p.ID):
 			t.owes[p.ID] = true
-			if slices.ContainsFunc(t.stored.Outbox, func(q client.Pending) bool { return q.ID == p.ID }) {
+			if slices.ContainsFunc(t.c.Outbox(), func(q client.Pending) bool { return q.ID == p.ID }) {
 				delete(t.told, p.ID) // whatever it was told, it has to be told again
 			}
-		case told && outcome != "refused" && !t.past(p.ID) && t.stored.Wiped == "":
+		case told && outcome != "refused" && !t.past(p.ID) && !t.erased():
 			t.w.fail("A", "%s does not keep entry %d, for which it has a receipt", t.name, p.Seq)
 		}
 	}

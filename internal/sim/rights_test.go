@@ -72,7 +72,12 @@ func (o *oracle) rotated(q, a *wire) {
 	if out.Lease != nil {
 		o.tokens[out.Lease.Token] = out.Lease.ID // the same session under the new key
 	}
-	o.retired[out.Device], o.keys[out.Device], o.everKeys[out.Device] = r, key, key
+	o.retired[out.Device] = r
+	o.hasKey(out.Device, key)
+}
+
+func (o *oracle) hasKey(d model.DeviceID, key crypto.PublicKey) {
+	o.keys[d], o.everKeys[d] = key, append(o.everKeys[d], key)
 }
 
 func (o *oracle) invited(q, a *wire) {
