@@ -107,8 +107,9 @@ func (c *call) byLease(req auth.Request) *failure {
 		return failureOf(err)
 	case d.State != sync.DeviceActive:
 		return failureOf(sync.Revoked(&d))
-	case d.JKT != claims.JKT:
-		return failureOf(sync.ErrKeyRetired)
+	}
+	if err := sync.BoundTo(&d, claims.JKT); err != nil {
+		return failureOf(err)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -46,7 +47,13 @@ func enrol(c *call) (answer, error) {
 	if !possesses(in, key) {
 		return answer{}, failAt("invalid-proof", "/proof", "")
 	}
-	d, err := c.engine().Enrol(c.ctx, sync.Enrolment{Tenant: tenant, Code: in.Code, Key: key, Label: in.Label, Former: in.Former})
+	handovers, f := handoversOf(in, key)
+	if f != nil {
+		return answer{}, f
+	}
+	d, err := c.engine().Enrol(c.ctx, sync.Enrolment{
+		Tenant: tenant, Code: in.Code, Key: key, Label: in.Label, Former: in.Former, Handovers: handovers,
+	})
 	if errors.Is(err, store.ErrNotFound) {
 		// A tenant that is not here and a code that is not known look the same.
 		err = sync.ErrInvite
@@ -62,6 +69,45 @@ func enrol(c *call) (answer, error) {
 		return answer{}, err
 	}
 	return answer{status: http.StatusCreated, value: out}, nil
+}
+
+// handoversOf checks what the former keys of a device said when each was given up: signed by the very key, for this
+// tenant and device, each naming the next and the last one the key that enrols.
+func handoversOf(in contract.EnrolRequest, key jwk.PublicKey) ([]sync.Handover, *failure) {
+	bad := func(i int, why string) ([]sync.Handover, *failure) {
+		return nil, failAt("invalid-member", "/handovers/"+strconv.Itoa(i), why)
+	}
+	switch n := len(in.Handovers); {
+	case n > contract.MaxHandovers:
+		return bad(contract.MaxHandovers, "A device has changed its key at most 32 times.")
+	case n > 0 && in.Former.IsZero():
+		return bad(0, "Former keys are of a former device: name it.")
+	}
+	out := make([]sync.Handover, len(in.Handovers))
+	for i, text := range in.Handovers {
+		var p, unverified contract.Handover
+		input, _, _ := cutLast(text)
+		_, body, _ := strings.Cut(input, ".")
+		if !decodePart(body, &unverified) {
+			return bad(i, "The payload is not that of schemas/handover.json.")
+		}
+		from, err := jwk.Parse(unverified.From)
+		if err != nil || !signedProof(text, contract.HandoverType, from, &p) || p.Tenant != in.Tenant || p.Device != in.Former {
+			return bad(i, "It is not signed by its `from`, or not about this device.")
+		}
+		to, err := jwk.Parse(p.To)
+		if err != nil || p.LastSeq < 0 || p.LastSeq > maxSafe {
+			return bad(i, "`to` or `last_seq` cannot be.")
+		}
+		if i > 0 && out[i-1].To.Thumbprint() != from.Thumbprint() {
+			return bad(i, "`from` is not the key that the one before leads to.")
+		}
+		out[i] = sync.Handover{From: from, To: to, LastSeq: p.LastSeq}
+	}
+	if n := len(out); n > 0 && out[n-1].To.Thumbprint() != key.Thumbprint() {
+		return bad(n-1, "The last one does not lead to `key`.")
+	}
+	return out, nil
 }
 
 // possesses checks the enrolment proof: signed by the very key, with that key's algorithm,

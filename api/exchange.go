@@ -27,7 +27,7 @@ func push(c *call) (answer, error) {
 		return answer{}, f
 	}
 	r := sync.PushRequest{
-		Tenant: c.who.tenant, Device: c.who.lease.Device, Actor: c.who.actor,
+		Tenant: c.who.tenant, Device: c.who.lease.Device, JKT: c.who.lease.JKT, Actor: c.who.actor,
 		Entries: make([][]byte, len(in.Entries)), Checkpoint: in.Checkpoint, Diary: diary,
 	}
 	for i, e := range in.Entries {

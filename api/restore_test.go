@@ -217,7 +217,7 @@ func (n *inn) contact(g *guest, seen *restoreSeen) {
 }
 
 // restoreSeen counts what happened, so that the test cannot pass without it.
-type restoreSeen struct{ rewound, unknown, resent, held, pulls, anew int }
+type restoreSeen struct{ rewound, unknown, resent, held, pulls, anew, keys int }
 
 func (n *inn) pull(g *guest, seen *restoreSeen) {
 	n.clock.Add(int64(time.Second))
@@ -229,6 +229,22 @@ func (n *inn) pull(g *guest, seen *restoreSeen) {
 	seen.pulls++
 	if report.Anew {
 		seen.anew++
+	}
+}
+
+// rotate changes the key of a tablet, whether or not the server remembers the present one.
+func (n *inn) rotate(g *guest, seen *restoreSeen) {
+	if n.r.IntN(4) > 0 {
+		n.contact(g, seen)
+	}
+	n.clock.Add(int64(time.Minute))
+	switch err := g.tab.RotateKey(background, nil); client.CodeOf(err) {
+	case "":
+		must(n.t, err)
+		seen.keys++
+	case "unknown-device", "store-rewound", "conflict": // conflict: it has had 32 keys
+	default:
+		n.t.Fatal(err)
 	}
 }
 
@@ -253,7 +269,9 @@ func TestRestoresLoseNothing(t *testing.T) {
 	work := func(steps int) {
 		for range steps {
 			g := n.guests[n.r.IntN(len(n.guests))]
-			switch n.r.IntN(10) {
+			switch n.r.IntN(11) {
+			case 10:
+				n.rotate(g, &seen)
 			case 0, 1, 2, 3:
 				n.sign(g)
 			case 4, 5, 6:
@@ -321,7 +339,7 @@ func TestRestoresLoseNothing(t *testing.T) {
 	if raceOn {
 		return // too few to be sure to meet everything
 	}
-	if seen.rewound == 0 || seen.unknown == 0 || seen.anew == 0 || seen.anew == seen.pulls || seen.resent >= seen.held {
+	if seen.rewound == 0 || seen.unknown == 0 || seen.keys == 0 || seen.anew == 0 || seen.anew == seen.pulls || seen.resent >= seen.held {
 		t.Errorf("the test did not get to what it is about: %+v", seen)
 	}
 }

@@ -51,7 +51,7 @@ var Codes = []Code{
 	{"invalid-dpop", 401, "", RetryFixed, "The DPoP proof is missing, malformed, badly signed, stale or made for another request."},
 	{"use-dpop-nonce", 401, "", RetrySame, "The DPoP proof needs the nonce of this answer."},
 	{"replayed-proof", 401, "", RetryFixed, "The DPoP proof was used before: every request needs its own."},
-	{"unknown-device", 401, "", RetryFixed, "The device is not enrolled in this tenant: enrol it again, naming its former id; it keeps its outbox."},
+	{"unknown-device", 401, "", RetryFixed, "The device is not enrolled in this tenant, or not with this key: enrol it again, naming its former id, with its handovers; it keeps its outbox."},
 	{"invite-invalid", 403, "", RetryFixed, "The enrolment code is unknown, used or expired."},
 	{"device-revoked", 403, OutcomeQuarantined, RetryNever, "The device is revoked: it may hand in its outbox, and obey the order that the answer holds."},
 	{"forbidden", 403, "", RetryNever, "The caller's role or caseload does not allow this."},

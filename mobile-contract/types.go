@@ -47,6 +47,24 @@ type EnrolRequest struct {
 	Proof  string         `json:"proof"` // compact JWS, typ "flette-enrol+jws", payload {tenant, code, jkt} and former when it is given
 	Label  string         `json:"label,omitempty"`
 	Former model.DeviceID `json:"former,omitzero"` // the id to get back, after unknown-device (T9)
+	// Handovers are compact JWS, typ HandoverType, payload Handover: one for each change of key
+	// since the enrolment, oldest first. With Former only.
+	Handovers []string `json:"handovers,omitempty"`
+}
+
+// HandoverType is the typ of a handover, MaxHandovers how many a device can have.
+const (
+	HandoverType = "flette-handover+jws"
+	MaxHandovers = 32
+)
+
+// Handover is what a key says when it is given up, signed by it: schemas/handover.json.
+type Handover struct {
+	Tenant  model.TenantID `json:"tenant"`
+	Device  model.DeviceID `json:"device"`
+	From    jsontext.Value `json:"from"`     // public JWK of the key that signs
+	To      jsontext.Value `json:"to"`       // of the one that takes its place
+	LastSeq int64          `json:"last_seq"` // the last seq signed with From
 }
 
 // EnrolResponse: 201.

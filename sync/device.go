@@ -91,11 +91,15 @@ type Enrolment struct {
 	// Former is the id that the tablet had in a life which this store does not remember. It
 	// gets that id back, so that what it signed before verifies again. Zero for a new one.
 	Former model.DeviceID
+	// Handovers are the changes of key since its enrolment, oldest first, to Key. A store that
+	// knows the former id by one of these keys makes up for the changes that it has forgotten.
+	Handovers []Handover
 }
 
 // Enrol spends the code and makes the device. Whoever lost the answer may ask again: the same
 // code and key give the same device while the code lives. ErrInvite; ErrDeviceExists
-// when the key or the former id belongs to a device of this store.
+// when the key belongs to a device of this store, or the former id to one that did not hand
+// over to it.
 func (e *Engine) Enrol(ctx context.Context, r Enrolment) (store.Device, error) {
 	now := e.o.Now()
 	id, err := uuid.NewRandomFromReader(e.o.Rand)
@@ -133,13 +137,30 @@ func (e *Engine) Enrol(ctx context.Context, r Enrolment) (store.Device, error) {
 		} else if !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
-		if err := knows(tx, d.ID); err == nil {
-			return ErrDeviceExists
-		} else if !errors.Is(err, ErrUnknownDevice) {
-			return err
-		}
 		if d.Label == "" {
 			d.Label = inv.Label
+		}
+		known, err := store.Get[store.Device](tx, d.ID.String())
+		switch {
+		case err == nil:
+			if !inv.Replaces.IsZero() {
+				return ErrDeviceExists
+			}
+			d = known // also a revoked one, which stays so: it may hand in what it signed
+			if err := e.handOver(tx, &d, r.Handovers, now); err != nil {
+				return err
+			}
+		case !errors.Is(err, store.ErrNotFound):
+			return err
+		case len(r.Handovers) > 0:
+			first := r.Handovers[0].From
+			d.Alg, d.Key, d.JKT = first.Alg(), []byte(first.String()), first.Thumbprint()
+			if err := store.Put(tx, store.DeviceKey{JKT: d.JKT, Device: d.ID}); err != nil {
+				return err
+			}
+			if err := e.handOver(tx, &d, r.Handovers, now); err != nil {
+				return err
+			}
 		}
 		if !inv.Replaces.IsZero() {
 			if err := replace(tx, inv.Replaces, d.ID, now); err != nil {

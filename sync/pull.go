@@ -119,7 +119,7 @@ func (e *Engine) Pull(ctx context.Context, r PullRequest) (*PullPage, error) {
 }
 
 // mayFetch is nil for a device that is trusted with data under a key: jkt is the thumbprint
-// that its lease is bound to, "" is not compared. Errors: *RevokedError, ErrKeyRetired,
+// that its lease is bound to, "" is not compared. Errors: *RevokedError, ErrKeyRetired, ErrUnknownDevice,
 // store.ErrNotFound for an unknown device.
 func mayFetch(v store.View, device model.DeviceID, jkt string) error {
 	d, err := store.Get[store.Device](v, device.String())
@@ -129,10 +129,10 @@ func mayFetch(v store.View, device model.DeviceID, jkt string) error {
 	if err := Revoked(&d); err != nil {
 		return err
 	}
-	if jkt != "" && jkt != d.JKT {
-		return ErrKeyRetired
+	if jkt == "" {
+		return nil
 	}
-	return nil
+	return BoundTo(&d, jkt)
 }
 
 type puller struct {

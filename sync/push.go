@@ -14,6 +14,7 @@ import (
 type PushRequest struct {
 	Tenant     model.TenantID
 	Device     model.DeviceID
+	JKT        string // thumbprint of the key that the lease is bound to; "" is not compared
 	Actor      model.ActorID
 	Entries    [][]byte // compact JWS, in the order they were signed
 	Checkpoint string   // newest checkpoint the tablet holds, "" for none
@@ -66,7 +67,7 @@ func (e *Engine) Push(ctx context.Context, r PushRequest) (*PushResult, error) {
 	out := &PushResult{}
 	err = e.st.View(ctx, r.Tenant, func(v store.View) error {
 		out.Epoch = v.Tenant().Epoch
-		if err := knows(v, r.Device); err != nil {
+		if err := knows(v, r.Device, r.JKT); err != nil {
 			return err
 		}
 		if err := ts.checkCheckpoint(v, r.Checkpoint); err != nil {
@@ -120,16 +121,16 @@ func (e *Engine) Push(ctx context.Context, r PushRequest) (*PushResult, error) {
 	return out, nil
 }
 
-// knows is ErrUnknownDevice when the store has no such device. A store that was restored to
-// before the enrolment, or re-created, knows nobody who could have signed what the tablet
+// knows is ErrUnknownDevice when the store has no such device, or not with a key that its
+// lease is bound to. A store that was restored to before the enrolment, or re-created, knows nobody who could have signed what the tablet
 // hands in: to refuse it would make a person deal with each entry, where one new enrolment
 // makes all of them good (S13).
-func knows(v store.View, id model.DeviceID) error {
+func knows(v store.View, id model.DeviceID, jkt string) error {
 	if id.IsZero() {
 		return nil
 	}
-	_, err := v.Doc(store.Device{}.DocKind(), id.String())
-	if errors.Is(err, store.ErrNotFound) {
+	d, err := store.Get[store.Device](v, id.String())
+	if errors.Is(err, store.ErrNotFound) || err == nil && jkt != "" && !hasHad(&d, jkt) {
 		return ErrUnknownDevice
 	}
 	return err

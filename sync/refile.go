@@ -241,7 +241,7 @@ func (e *Engine) RestoreDesk(ctx context.Context, tenant model.TenantID) error {
 		return err
 	}
 	_, err = e.st.Update(ctx, tenant, nil, func(tx store.Tx) error {
-		if err := knows(tx, ts.desk.id); !errors.Is(err, ErrUnknownDevice) {
+		if err := knows(tx, ts.desk.id, ""); !errors.Is(err, ErrUnknownDevice) {
 			return err
 		}
 		return store.Put(tx, ts.desk.device(e.o.Now()))

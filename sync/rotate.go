@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"flette/internal/jwk"
 	"flette/model"
@@ -92,7 +93,7 @@ func (e *Engine) retire(tx store.Tx, d *store.Device, r Rotation, now model.Mill
 	case d.Kind == KindDesk:
 		return ErrDesk
 	case d.JKT != r.Old:
-		return ErrKeyRetired
+		return BoundTo(d, r.Old)
 	case r.Ended:
 		return ErrLease
 	case chain.Forked:
@@ -114,6 +115,51 @@ func (e *Engine) retire(tx store.Tx, d *store.Device, r Rotation, now model.Mill
 	d.Retired = append(d.Retired, store.RetiredKey{Alg: d.Alg, Key: d.Key, JKT: d.JKT, Last: r.LastSeq, At: now})
 	d.Alg, d.Key, d.JKT = r.New.Alg(), []byte(r.New.String()), jkt
 	return store.Put(tx, store.DeviceKey{JKT: jkt, Device: d.ID})
+}
+
+// Handover is the word of a device, signed by the key From, that To takes its place. The api
+// has checked the signature, that it is about this device, and that one leads to the next.
+type Handover struct {
+	From, To jwk.PublicKey
+	LastSeq  int64 // the last seq signed with From
+}
+
+// handOver repeats the changes of key that the store has forgotten, from the key that it knows
+// on. ErrDeviceExists when none is from that key, or when what has arrived speaks against it.
+func (e *Engine) handOver(tx store.Tx, d *store.Device, steps []Handover, now model.Millis) error {
+	from := slices.IndexFunc(steps, func(h Handover) bool { return h.From.Thumbprint() == d.JKT })
+	if from < 0 {
+		return ErrDeviceExists
+	}
+	for _, h := range steps[from:] {
+		err := e.retire(tx, d, Rotation{Old: d.JKT, New: h.To, LastSeq: h.LastSeq}, now)
+		var p *model.Problem
+		if errors.As(err, &p) {
+			return fmt.Errorf("%w: %s", ErrDeviceExists, p.Detail)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hasHad reports whether a key is the device's, or was.
+func hasHad(d *store.Device, jkt string) bool {
+	return d.JKT == jkt || slices.ContainsFunc(d.Retired, func(k store.RetiredKey) bool { return k.JKT == jkt })
+}
+
+// BoundTo is nil when jkt is the thumbprint of the device's present key. ErrKeyRetired for an
+// earlier one; ErrUnknownDevice for one that the store does not know: a lease speaks of it, so
+// it was the device's, and the store was restored to before that (S13).
+func BoundTo(d *store.Device, jkt string) error {
+	switch {
+	case d.JKT == jkt:
+		return nil
+	case hasHad(d, jkt):
+		return ErrKeyRetired
+	}
+	return ErrUnknownDevice
 }
 
 func lastSeqProblem(least int64) error {

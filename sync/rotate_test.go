@@ -94,7 +94,7 @@ func TestRotationsThatCannotBe(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	try("proved by a stranger", sync.ErrKeyRetired, func(r *sync.Rotation) { r.Old = fresh().Thumbprint() })
+	try("proved by a key that the store does not know", sync.ErrUnknownDevice, func(r *sync.Rotation) { r.Old = fresh().Thumbprint() })
 	try("session over", sync.ErrLease, func(r *sync.Rotation) { r.Ended = true })
 	try("what has arrived was signed after", nil, func(r *sync.Rotation) { r.LastSeq = 1 })
 	try("more than a tablet holds", nil, func(r *sync.Rotation) { r.LastSeq = 2_000_000 })

@@ -144,7 +144,7 @@ func (w *world) heal() {
 			break
 		}
 		for _, t := range w.tablets {
-			if w.o.keys[t.c.ID()] == nil && t.stored.Wiped == "" {
+			if !t.remembered() && t.stored.Wiped == "" {
 				w.reenrol(t)
 			}
 			if t.served() {

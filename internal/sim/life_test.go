@@ -31,7 +31,7 @@ func (w *world) twins(t *tablet) (out []*tablet) {
 
 func (w *world) rotate() string {
 	t := w.ready()
-	if t.stored.Lease == nil || w.o.keys[t.c.ID()] == nil || len(w.twins(t)) > 0 {
+	if t.stored.Lease == nil || !t.remembered() || len(w.twins(t)) > 0 {
 		return ""
 	}
 	if t.next == nil {
@@ -78,7 +78,7 @@ func (w *world) replace() string {
 		}
 	}
 	old := t.c.ID()
-	if w.o.keys[old] == nil || t.next != nil {
+	if !t.remembered() || t.next != nil {
 		return ""
 	}
 	invite, err := again(w, func() (string, error) {

@@ -159,6 +159,7 @@ func (o *oracle) enrolled(q, a *wire) {
 			o.w.fail("D", "one key is two devices")
 		}
 	}
+	o.handedOver(out.Device, in.Handovers)
 	o.hasKey(out.Device, key)
 	if old, replaces := o.replace[in.Code]; replaces {
 		o.revoked[old] = true

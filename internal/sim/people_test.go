@@ -88,7 +88,7 @@ func (w *world) clone() string {
 
 func (w *world) revoke() string {
 	t := w.ready()
-	if len(w.tablets) > 6 || w.live() < 2 || w.o.keys[t.c.ID()] == nil {
+	if len(w.tablets) > 6 || w.live() < 2 || !t.remembered() {
 		return ""
 	}
 	_, err := again(w, func() (*contract.DeviceView, error) { return w.boss().Revoke(background, t.c.ID(), "mistet") })

@@ -54,12 +54,6 @@ func (w *world) restore() string {
 			w.push(t)
 		}
 	}
-	for _, t := range w.tablets {
-		// A store that has forgotten a change of key: see "What is not simulated".
-		if known := b.keys[t.c.ID()]; known != nil && (t.next != nil || !sameKey(known, t.key.Public())) {
-			return ""
-		}
-	}
 	lost := len(w.o.journal) - len(b.journal)
 	w.must(w.srv.store.Close())
 	w.must(os.RemoveAll(w.srv.dir))
@@ -79,7 +73,7 @@ func (w *world) restore() string {
 		if t.debts(); len(t.owes) > 0 {
 			w.count("tablet ahead of a restored store")
 		}
-		if w.o.keys[t.c.ID()] == nil {
+		if !t.remembered() {
 			w.count("tablet unknown to a restored store")
 		}
 		if !t.gone && len(w.o.cases[t.owner]) == 0 && w.chance(0.7) {
@@ -98,7 +92,7 @@ func (w *world) restore() string {
 func (w *world) enrolAgain() string {
 	var in []*tablet
 	for _, t := range w.tablets {
-		if w.o.keys[t.c.ID()] == nil {
+		if !t.remembered() {
 			in = append(in, t)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"encoding/base64"
 	"slices"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -74,6 +75,31 @@ func (o *oracle) rotated(q, a *wire) {
 	}
 	o.retired[out.Device] = r
 	o.hasKey(out.Device, key)
+}
+
+// handedOver takes back in the changes of key that the store had forgotten.
+func (o *oracle) handedOver(d model.DeviceID, words []string) {
+	for _, text := range words {
+		payload, err := base64.RawURLEncoding.DecodeString(strings.Split(text, ".")[1])
+		o.w.must(err)
+		var h contract.Handover
+		o.w.must(json.Unmarshal(payload, &h))
+		from, to := o.keyOf(h.From), o.keyOf(h.To)
+		if o.keys[d] == nil {
+			o.hasKey(d, from)
+		}
+		if sameKey(o.keys[d], from) {
+			o.retired[d] = append(slices.Clip(o.retired[d]), retiredKey{from, h.LastSeq})
+			o.hasKey(d, to)
+			o.w.count("key handed over to a store that had forgotten it")
+		}
+	}
+}
+
+// remembered reports whether the server knows the key in a tablet's hand.
+func (t *tablet) remembered() bool {
+	d := t.c.ID()
+	return t.w.o.keys[d] != nil && slices.ContainsFunc(t.w.o.keysOf(d), func(k crypto.PublicKey) bool { return sameKey(k, t.key.Public()) })
 }
 
 func (o *oracle) hasKey(d model.DeviceID, key crypto.PublicKey) {

@@ -349,7 +349,7 @@ var mustOccur = []string{
 	"void of a decision by a nurse", "void of a decision by a supervisor",
 	"restored", "restored to another life than the last", "tablet ahead of a restored store", "brought back after a restore",
 	"tablet unknown to a restored store", "enrolled again under its id", "http store-rewound", "http unknown-device",
-	"key rotated", "replaced, twins: true", "replaced, twins: false", "tablet erased itself",
+	"key rotated", "key handed over to a store that had forgotten it", "replaced, twins: true", "replaced, twins: false", "tablet erased itself",
 	"code person-blocked", "released person-blocked", "emergency access",
 	"view by pull", "view by load", "view by repair",
 	"view compared", "news decision", "news quarantine", "second store",

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"flette/internal/jwk"
 	contract "flette/mobile-contract"
@@ -73,6 +74,16 @@ func (p *prover) enrolProof(in *contract.EnrolRequest) (string, error) {
 		return "", err
 	}
 	return signCompact(p.key, []byte(`{"alg":"`+p.public.Alg()+`","typ":"flette-enrol+jws"}`), payload)
+}
+
+// handover is what the key in force says when another takes its place.
+func (p *prover) handover(h contract.Handover, to *prover) (string, error) {
+	h.From, h.To = jsontext.Value(p.public.String()), jsontext.Value(to.public.String())
+	payload, err := json.Marshal(h)
+	if err != nil {
+		return "", err
+	}
+	return signCompact(p.key, []byte(`{"alg":"`+p.public.Alg()+`","typ":"`+contract.HandoverType+`"}`), payload)
 }
 
 // rotateProof shows that whoever changes a device's key holds the new one too.

@@ -158,7 +158,7 @@ func (t *Tablet) Replace(ctx context.Context, key crypto.Signer, code, label str
 	}
 	t.cfg.Key, t.call.prove, t.verifier = key, prove, verifier
 	t.s.Device, t.s.JKT, t.s.JournalKey = out.Device, prove.public.Thumbprint(), out.JournalKey
-	t.s.Seq, t.s.Prev, t.s.Lease, t.s.Order, t.s.Rotating = 0, "", nil, nil, false
+	t.s.Seq, t.s.Prev, t.s.Lease, t.s.Order, t.s.Rotating, t.s.Handovers = 0, "", nil, nil, false, nil
 	t.next, t.viewOf = nil, ""
 	t.dropView()
 	return out, t.save()
@@ -256,6 +256,11 @@ func (t *Tablet) rotated(key crypto.Signer, prove *prover, out *contract.RotateR
 	if out.LastSeq != t.s.Seq {
 		return false, nil
 	}
+	word, err := t.call.prove.handover(contract.Handover{Tenant: t.s.Tenant, Device: t.s.Device, LastSeq: out.LastSeq}, prove)
+	if err != nil {
+		return false, err
+	}
+	t.s.Handovers = append(t.s.Handovers, word)
 	t.cfg.Key, t.call.prove, t.next = key, prove, nil
 	t.s.JKT, t.s.Rotating = prove.public.Thumbprint(), false
 	if out.Lease != nil && t.s.Lease.ID == out.Lease.ID {

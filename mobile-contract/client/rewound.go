@@ -96,7 +96,7 @@ func (t *Tablet) letGo() {
 }
 
 // Reenrol makes the tablet known again to a server that answers unknown-device, because its
-// store was restored to before the enrolment or begins anew. Key, id, outbox, kept entries
+// store was restored to before the enrolment or a change of key, or begins anew. Key, id, outbox, kept entries
 // and chain stay; what had been refused for want of the key waits again. The new code came
 // from a person, so this is no sending again by itself (T4).
 func (t *Tablet) Reenrol(ctx context.Context, code, label string) (*contract.EnrolResponse, error) {
@@ -104,7 +104,7 @@ func (t *Tablet) Reenrol(ctx context.Context, code, label string) (*contract.Enr
 	defer t.net.Unlock()
 	t.mu.Lock()
 	prove, former := t.call.prove, t.s.Device
-	in := contract.EnrolRequest{Tenant: t.s.Tenant, Code: code, Label: label, Former: former}
+	in := contract.EnrolRequest{Tenant: t.s.Tenant, Code: code, Label: label, Former: former, Handovers: t.s.Handovers}
 	t.mu.Unlock()
 	if former.IsZero() {
 		return nil, ErrNotEnrolled
@@ -124,7 +124,7 @@ func (t *Tablet) Reenrol(ctx context.Context, code, label string) (*contract.Enr
 		t.resend(0)
 	}
 	t.s.Refused = slices.DeleteFunc(t.s.Refused, func(p Pending) bool {
-		unknown := p.Code == "unknown-key"
+		unknown := p.Code == "unknown-key" || p.Code == "bad-signature"
 		if unknown {
 			t.putBack(p)
 		}

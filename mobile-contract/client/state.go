@@ -32,6 +32,8 @@ type State struct {
 	Refused    []Pending       `json:"refused,omitzero"`     // for a person to see (T4)
 	Kept       []Kept          `json:"kept,omitzero"`        // acknowledged, for a rewound server (T5)
 
+	Handovers []string `json:"handovers,omitzero"` // by the keys that were given up, oldest first (T12)
+
 	JKT      string          `json:"jkt,omitzero"`      // thumbprint of the key in force
 	Rotating bool            `json:"rotating,omitzero"` // a change of key was begun and is not known to be done
 	Order    *contract.Order `json:"order,omitzero"`    // what the server wants done
