@@ -85,7 +85,7 @@ func (r ruling) outranked(g grant) bool { return g.glass && g.seq > r.seq }
 
 type personEvents struct {
 	grants         []grant
-	named, applies []store.Assignment // block events: of the actor by name; those and the general ones
+	named, general []store.Assignment // block events, of the actor by name and of everybody
 }
 
 // reaches computes what events up to version give one actor, per person. Events are those of
@@ -116,9 +116,10 @@ func reaches(events []store.Assignment, version int64) map[model.PersonID]*reach
 func (p *personEvents) add(a *store.Assignment) {
 	switch {
 	case a.Block != "":
-		p.applies = append(p.applies, *a)
 		if a.Actor != "" {
 			p.named = append(p.named, *a)
+		} else {
+			p.general = append(p.general, *a)
 		}
 	case a.End:
 		kept := p.grants[:0]
@@ -136,7 +137,8 @@ func (p *personEvents) add(a *store.Assignment) {
 
 func (p *personEvents) reach() *reach {
 	r := &reach{}
-	rules := rulings(p.applies)
+	named := rulings(p.named)
+	rules := both(named, rulings(p.general))
 	for _, g := range p.grants {
 		r.given = append(r.given, g.interval)
 		if len(rules) == 0 {
@@ -150,7 +152,6 @@ func (p *personEvents) reach() *reach {
 			}
 		}
 	}
-	named := rulings(p.named)
 	for i, rule := range named {
 		if !rule.on {
 			continue
@@ -181,6 +182,44 @@ func rulings(events []store.Assignment) []ruling {
 			out = out[:n-1]
 		}
 		out = append(out, ruling{e.From, e.Seq, e.Block == EventBlock})
+	}
+	return out
+}
+
+// both says who is blocked when, by name or with everybody. A word by name that lifts makes an
+// exception of the block of everybody that was there; one for everybody lifts nothing by name.
+func both(named, general []ruling) []ruling {
+	if len(general) == 0 {
+		return named
+	}
+	var out []ruling
+	for i, j := 0, 0; i < len(named) || j < len(general); {
+		from := model.Millis(math.MaxInt64)
+		if i < len(named) {
+			from = named[i].from
+		}
+		if j < len(general) {
+			from = min(from, general[j].from)
+		}
+		var n, g ruling
+		for ; i < len(named) && named[i].from <= from; i++ {
+		}
+		for ; j < len(general) && general[j].from <= from; j++ {
+		}
+		if i > 0 {
+			n = named[i-1]
+		}
+		if j > 0 {
+			g = general[j-1]
+		}
+		r := ruling{from: from}
+		if n.on {
+			r.on, r.seq = true, n.seq
+		}
+		if g.on && (n.on || n.seq < g.seq) {
+			r.on, r.seq = true, max(r.seq, g.seq)
+		}
+		out = append(out, r)
 	}
 	return out
 }

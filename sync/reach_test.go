@@ -12,12 +12,26 @@ import (
 
 // maySee is the rule in its plainest words, for one moment: no intervals, no sorting.
 func maySee(events []store.Assignment, actor model.ActorID, all bool, t model.Millis) bool {
-	ruled, blocked := int64(-1), false
+	var named, general store.Assignment // the newest words that have begun
 	for _, e := range events {
-		if e.Block != "" && e.From <= t && (e.Actor == actor || e.Actor == "" && !all) {
-			ruled, blocked = e.Seq, e.Block == EventBlock
+		if e.Block == "" || e.From > t {
+			continue
+		}
+		switch {
+		case e.Actor == actor:
+			named = e
+		case e.Actor == "" && !all:
+			general = e
 		}
 	}
+	ruled := int64(-1)
+	if named.Block == EventBlock {
+		ruled = named.Seq
+	}
+	if general.Block == EventBlock && (named.Block != EventUnblock || named.Seq < general.Seq) {
+		ruled = max(ruled, general.Seq)
+	}
+	blocked := ruled >= 0
 	has, glass := false, int64(-1)
 	for i, e := range events {
 		if e.Actor != actor || e.Block != "" || e.End || t < e.From || e.To != 0 && t >= e.To {

@@ -192,8 +192,8 @@ func (o *oracle) grantsAt(actor model.ActorID, person model.PersonID, t model.Mi
 	return out
 }
 
-// blockAt finds the block in force: the newest word on it that has begun, 0 when it lifts.
-func blockAt(lines []caseEvent, person model.PersonID, t model.Millis) (seq int64) {
+// blockAt finds the newest word on a block that has begun; block is 0 when it lifts.
+func blockAt(lines []caseEvent, person model.PersonID, t model.Millis) (block, word int64) {
 	var newest caseEvent
 	for _, ev := range lines {
 		if ev.person == person && (ev.block || ev.lift) && ev.from <= t && ev.seq > newest.seq {
@@ -201,9 +201,9 @@ func blockAt(lines []caseEvent, person model.PersonID, t model.Millis) (seq int6
 		}
 	}
 	if newest.lift {
-		return 0
+		return 0, newest.seq
 	}
-	return newest.seq
+	return newest.seq, newest.seq
 }
 
 // outranks: emergency access goes before the blocks that were there when it was taken.
@@ -214,13 +214,16 @@ func outranks(grants []caseEvent, block int64) bool {
 // hasAt says whether the actor has the person and is not kept from it.
 func (o *oracle) hasAt(actor model.ActorID, person model.PersonID, t model.Millis) bool {
 	grants := o.grantsAt(actor, person, t)
-	block := blockAt(o.linesOf(actor, person), person, t)
+	block, word := blockAt(o.cases[actor], person, t)
+	if general, _ := blockAt(o.cases[""], person, t); general > 0 && (block > 0 || word < general) {
+		block = max(block, general) // no word by name has made an exception of it
+	}
 	return len(grants) > 0 && (block == 0 || outranks(grants, block))
 }
 
 // barredAt: a block by name stops every role.
 func (o *oracle) barredAt(actor model.ActorID, person model.PersonID, t model.Millis) bool {
-	block := blockAt(o.cases[actor], person, t)
+	block, _ := blockAt(o.cases[actor], person, t)
 	return block != 0 && !outranks(o.grantsAt(actor, person, t), block)
 }
 
