@@ -30,6 +30,9 @@ func block(c *call) (answer, error) {
 	if in.Lift && in.Actor == c.who.actor {
 		return answer{}, fail("forbidden", "A block that names you is lifted by somebody else.")
 	}
+	if err := c.view(func(v store.View) error { return c.mayName(v, "/person", in.Person) }); err != nil {
+		return answer{}, err
+	}
 	b := sync.Block{Person: in.Person, Actor: in.Actor, Lift: in.Lift, By: string(c.who.actor), Reason: in.Reason}
 	b.From = moment(in.From)
 	version, err := c.engine().Block(c.ctx, c.who.tenant, b)

@@ -88,6 +88,25 @@ func TestBlockedByName(t *testing.T) {
 	} {
 		w.refused("not-found", req)
 	}
+	// What names the person is answered word for word as for nobody.
+	for pointer, bodies := range map[string]func(model.PersonID) (string, any){
+		"/persons": func(p model.PersonID) (string, any) {
+			return "/v1/assignments", contract.AssignRequest{Actor: "x", Persons: []model.PersonID{p}}
+		},
+		"/persons ": func(p model.PersonID) (string, any) {
+			return "/v1/visits", contract.VisitsRequest{Actor: "x", Date: "2026-11-22", Persons: []model.PersonID{p}}
+		},
+		"/person": func(p model.PersonID) (string, any) {
+			return "/v1/blocks", contract.BlockRequest{Person: p, Actor: "x", Reason: because}
+		},
+	} {
+		path, body := bodies(person)
+		_, nobody := bodies(model.PersonID{9})
+		a, b := w.refused("not-found", w.request("POST", path, token, body)), w.refused("not-found", w.request("POST", path, token, nobody))
+		if a.Pointer != strings.TrimSpace(pointer) || a.Pointer != b.Pointer || a.Detail != b.Detail {
+			t.Errorf("%s: %+v, and for nobody %+v", path, a, b)
+		}
+	}
 	decision := w.request("POST", "/v1/reviews/"+review+"/decision", token, contract.DecisionRequest{Value: []byte(`{"score":2}`), Reason: &because})
 	decision.Header.Set("If-Match", `"`+reviews.Reviews[0].HeadSet+`"`)
 	w.refused("not-found", decision)

@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 
 	contract "flette/mobile-contract"
@@ -32,6 +33,18 @@ func (c *call) sees(v store.View, id model.PersonID) error {
 		err = store.ErrNotFound
 	}
 	return err
+}
+
+// mayName answers as for persons who do not exist when the caller is kept from one of them by name.
+func (c *call) mayName(v store.View, pointer string, persons ...model.PersonID) error {
+	access, err := c.access(v)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(persons, func(p model.PersonID) bool { return !access.Sees(p) }) {
+		return sync.NoSuchPerson(pointer)
+	}
+	return nil
 }
 
 // listPersons lists the tenant for those who see it, and the own caseload for a nurse (H3).
@@ -273,8 +286,19 @@ func assign(c *call) (answer, error) {
 	}
 	a := sync.Assign{Actor: actor, Persons: in.Persons, End: in.End, By: string(c.who.actor), Reason: in.Reason}
 	a.From, a.To = moment(in.From), moment(in.To)
-	version, err := c.engine().Assign(c.ctx, c.who.tenant, a)
-	return answer{status: http.StatusCreated, value: contract.AssignResponse{Version: version, Changed: len(in.Persons)}}, err
+	out := contract.AssignResponse{Changed: len(in.Persons)}
+	err = c.view(func(v store.View) error {
+		if err := c.mayName(v, "/persons", in.Persons...); err != nil || !a.End {
+			return err
+		}
+		out.Changed, err = c.engine().Holding(v, actor, in.Persons, a.From)
+		return err
+	})
+	if err != nil {
+		return answer{}, err
+	}
+	out.Version, err = c.engine().Assign(c.ctx, c.who.tenant, a)
+	return answer{status: http.StatusCreated, value: out}, err
 }
 
 func getCatalogue(c *call) (answer, error) { return c.document(&c.s.catalogue) }

@@ -201,6 +201,9 @@ func planVisits(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, failAt("invalid-member", "/actor", "The actor id is 1-64 printable ASCII characters without spaces.")
 	}
+	if err := c.view(func(v store.View) error { return c.mayName(v, "/persons", in.Persons...) }); err != nil {
+		return answer{}, err
+	}
 	version, err := c.engine().PlanVisits(c.ctx, c.who.tenant, sync.Plan{
 		Actor: actor, Date: in.Date, Persons: in.Persons, By: string(c.who.actor),
 	})

@@ -95,11 +95,17 @@ func (e *Engine) change(ctx context.Context, tenant model.TenantID, pointer stri
 	return version, err
 }
 
+// NoSuchPerson is what a request hears that names a person who does not exist, or whom its
+// author may not know of.
+func NoSuchPerson(pointer string) error {
+	return model.Problemf(CodeUnknownPerson, pointer, "one of the persons does not exist here")
+}
+
 // record numbers events and stores them with what leads to them.
 func record(tx store.Tx, pointer string, events []store.Assignment) (version int64, err error) {
 	for i := range events {
 		if _, err := tx.Doc(store.Person{}.DocKind(), events[i].Person.String()); errors.Is(err, store.ErrNotFound) {
-			return 0, model.Problemf(CodeUnknownPerson, pointer, "one of the persons does not exist here")
+			return 0, NoSuchPerson(pointer)
 		} else if err != nil {
 			return 0, err
 		}

@@ -139,6 +139,25 @@ func (e *Engine) Caseload(v store.View, actor model.ActorID, at model.Millis) ([
 	return persons, nil
 }
 
+// Holding counts of the persons those of whom the actor has something at a time or later,
+// blocks aside: what an end from that time takes.
+func (e *Engine) Holding(v store.View, actor model.ActorID, persons []model.PersonID, from model.Millis) (n int, err error) {
+	events, err := assignmentsOf(v, actor)
+	if err != nil {
+		return 0, err
+	}
+	if from == 0 {
+		from = e.o.Now()
+	}
+	all := reaches(events, v.Tenant().CaseloadSeq)
+	for _, p := range persons {
+		if r := all[p]; r != nil && slices.ContainsFunc(r.given, func(iv interval) bool { return from < iv.end() }) {
+			n++
+		}
+	}
+	return n, nil
+}
+
 // Access answers whom one actor may see, in one snapshot at one time.
 type Access struct {
 	all   bool

@@ -45,7 +45,7 @@ func (e *Engine) PlanVisits(ctx context.Context, tenant model.TenantID, p Plan) 
 	_, err = e.st.Update(ctx, tenant, nil, func(tx store.Tx) error {
 		for _, person := range p.Persons {
 			if _, err := tx.Doc(store.Person{}.DocKind(), person.String()); errors.Is(err, store.ErrNotFound) {
-				return model.Problemf(CodeUnknownPerson, "/persons", "one of the persons does not exist here")
+				return NoSuchPerson("/persons")
 			} else if err != nil {
 				return err
 			}

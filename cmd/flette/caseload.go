@@ -68,7 +68,13 @@ var caseloadChangeOp = op[caseloadChange, caseloadChanged]{name: "caseload-chang
 	change := in.Change
 	err = a.view(ctx, in.Tenant, func(v store.View) error {
 		if in.All || in.Unit != "" {
-			change.Persons, err = personsOf(v, in.Unit)
+			if change.Persons, err = personsOf(v, in.Unit); err != nil {
+				return err
+			}
+		}
+		out.Persons = len(change.Persons)
+		if in.Change.End {
+			out.Persons, err = a.engine.Holding(v, change.Actor, change.Persons, change.From)
 		}
 		return err
 	})
@@ -78,7 +84,6 @@ var caseloadChangeOp = op[caseloadChange, caseloadChanged]{name: "caseload-chang
 	if len(change.Persons) == 0 {
 		return out, problemf("nobody", "nobody fits; nothing was changed")
 	}
-	out.Persons = len(change.Persons)
 	out.Version, err = a.engine.Assign(ctx, in.Tenant, change)
 	return out, err
 }}
@@ -124,6 +129,9 @@ func (c *caseloadFlags) change(ctx context.Context, out *output, to timeArg, end
 		what := "given to"
 		if end {
 			what = "taken from"
+		}
+		if done.Persons == 0 {
+			return string(c.Actor) + " has none of them; nothing is taken"
 		}
 		return fmt.Sprintf("%s %s %s", plural(done.Persons, "person"), what, c.Actor)
 	})
