@@ -80,18 +80,17 @@ func rotateKey(c *call) (answer, error) {
 		return answer{}, err
 	}
 	out := contract.RotateResponse{Device: d.ID, Fingerprint: sync.Fingerprint(d.JKT), LastSeq: d.Retired[len(d.Retired)-1].Last}
-	if !c.who.expired {
-		// The old lease is bound to the old key; the session goes on.
-		old, err := c.engine().Lease(lease.Tenant, lease.Device, lease.Actor, lease.ID)
-		if err != nil {
-			return answer{}, err
-		}
-		l, err := c.leaseView(old, d.JKT)
-		if err != nil {
-			return answer{}, err
-		}
-		out.Lease = &l
+	// The old lease is bound to the old key; the session goes on, or has ended and is still good
+	// for handing in what was signed: a revoked device gets no other.
+	old, err := c.engine().Lease(lease.Tenant, lease.Device, lease.Actor, lease.ID)
+	if err != nil {
+		return answer{}, err
 	}
+	l, err := c.leaseView(old, d.JKT)
+	if err != nil {
+		return answer{}, err
+	}
+	out.Lease = &l
 	return answer{status: http.StatusOK, value: out}, nil
 }
 

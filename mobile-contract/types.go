@@ -150,7 +150,7 @@ type RotateResponse struct {
 	Device      model.DeviceID `json:"device"`
 	Fingerprint string         `json:"fingerprint"` // of the new key, to compare by eye
 	LastSeq     int64          `json:"last_seq"`
-	Lease       *Lease         `json:"lease,omitzero"` // the same session, bound to the new key; absent when it is over
+	Lease       *Lease         `json:"lease,omitzero"` // the same session, bound to the new key; when it is over, good for push alone
 }
 
 // Limits are advertised in every push answer.

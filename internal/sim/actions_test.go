@@ -280,7 +280,13 @@ func (w *world) fetch(t *tablet) (how string, items int, news []contract.PullIte
 	switch n := w.rng.IntN(10); {
 	case n == 0:
 		r, err := t.c.Load(background)
-		return "load", r.Items, r.News, err
+		news := r.News
+		if err == nil { // one that was cut has persons of before: what changed since comes by a pull
+			var rest *client.PullReport
+			rest, err = t.c.Pull(background)
+			news = append(news, rest.News...)
+		}
+		return "load", r.Items, news, err
 	case n == 1:
 		r, err := t.c.Repair(background)
 		if err == nil { // a repair compares records; that a time has been given an end comes by a pull

@@ -155,6 +155,7 @@ func (w *world) heal() {
 	}
 	for _, t := range w.tablets {
 		if t.served() {
+			w.loginOf(t, t.owner) // again: a change of key may have been finished by the push alone
 			w.pull(t)
 		}
 	}
