@@ -123,20 +123,26 @@ func (e *Engine) findingsOf(v store.View, person model.PersonID) ([]FindingStatu
 	return out, nil
 }
 
-// factsOf is a digest of what a supervisor judges: the rule, the sentence, the values that
-// stand on the unit, and the place in the journal where a stored finding began to hold.
+// factsOf is a digest of what a supervisor judges: the rule, the sentence, the place in the
+// journal where a stored finding began to hold, and the values of the unit, of the service or
+// stay that it is a part of, and of the person's own section: a visit after a death is judged
+// by the date of death, too.
 func factsOf(v store.View, f *store.Finding) (string, error) {
 	h := sha256.New()
-	fmt.Fprintf(h, "flette/finding/1\n%s\n%s\n%s\n%s\n%d\n", f.Rule, f.Severity, f.Unit, f.Detail, f.Position)
-	if f.Unit != "" {
-		s, err := v.Unit(f.Person, f.Unit)
-		if err != nil {
-			return "", err
-		}
-		if s != nil {
+	fmt.Fprintf(h, "flette/finding/2\n%s\n%s\n%s\n%s\n%d\n", f.Rule, f.Severity, f.Unit, f.Detail, f.Position)
+	about := []string{"person/"}
+	if section, rest, _ := strings.Cut(string(f.Unit), "/"); section != "" && section != "person" {
+		id, _, _ := strings.Cut(rest, "/")
+		about = append(about, section+"/"+id)
+	}
+	for _, prefix := range about {
+		if err := v.Units(f.Person, prefix, "", func(s *model.UnitState) bool {
 			for i := range s.Heads {
-				fmt.Fprintf(h, "%d:%s\n", len(s.Heads[i].Value), s.Heads[i].Value)
+				fmt.Fprintf(h, "%s %d:%s\n", s.Unit, len(s.Heads[i].Value), s.Heads[i].Value)
 			}
+			return true
+		}); err != nil {
+			return "", err
 		}
 	}
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)), nil

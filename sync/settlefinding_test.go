@@ -277,3 +277,31 @@ func TestVerifySeesFindingStates(t *testing.T) {
 		w.mustVerify()
 	}
 }
+
+// R84: a settlement counts for the facts that were judged, the date of death among them, and
+// what belongs to the same service; nothing else about the person opens the finding again.
+func TestASettlementCountsForWhatWasJudged(t *testing.T) {
+	w := ruled(t, 1)
+	p, n := w.persons[0], w.nurse("anne")
+	const service = "service/0190a000-0000-7000-8000-0000000000c1"
+	n.push(n.entry(p, model.ActRegister, []model.Change{
+		set("person/death_date", `{"date":"2026-03-01"}`),
+		set(service, `{"type":"15"}`), set(service+"/grant", `{"date":"2026-04-01","minutes_per_week":60}`),
+	}))
+	late := model.FindingRef{Rule: "R84", Unit: service + "/grant"}
+	w.mustSay(p, late, model.ActClose, sync.StateClosed)
+	n.push(n.entry(p, model.ActRegister, []model.Change{set("score/vision", `{"score":3}`)}))
+	if got := w.finding(p, late); got != sync.StateClosed {
+		t.Errorf("after a score the finding is %s", got)
+	}
+	head := w.unit(p, "person/death_date").Heads[0].ID
+	n.push(n.entry(p, model.ActCorrect, []model.Change{set("person/death_date", `{"date":"2026-03-02"}`, head)}, func(e *model.Entry) { e.Reason = &model.Reason{Code: "typing-error", Text: "prøve"} }))
+	if got := w.finding(p, late); got != sync.StateOpen {
+		t.Errorf("after another date of death the finding is %s", got)
+	}
+	w.mustSay(p, late, model.ActClose, sync.StateClosed)
+	n.push(n.entry(p, model.ActRegister, []model.Change{set(service+"/application", `{"date":"2026-02-01"}`)}))
+	if got := w.finding(p, late); got != sync.StateOpen {
+		t.Errorf("after a word on the same service the finding is %s", got)
+	}
+}

@@ -156,6 +156,10 @@ func (w *world) heal() {
 	for _, t := range w.tablets {
 		if t.served() {
 			w.loginOf(t, t.owner) // again: a change of key may have been finished by the push alone
+		}
+	}
+	for _, t := range w.tablets {
+		if t.served() {
 			w.pull(t)
 		}
 	}
