@@ -76,13 +76,10 @@ func (e *Engine) change(ctx context.Context, tenant model.TenantID, pointer stri
 		if err != nil {
 			return err
 		}
-		moved = moved[:0]
-		for i := range list {
-			if !slices.Contains(moved, list[i].Actor) {
-				moved = append(moved, list[i].Actor)
-			}
+		if version, err = record(tx, pointer, list); err != nil {
+			return err
 		}
-		version, err = record(tx, pointer, list)
+		moved, err = concerned(tx, list)
 		return err
 	})
 	if err == nil {
@@ -93,6 +90,25 @@ func (e *Engine) change(ctx context.Context, tenant model.TenantID, pointer stri
 		}
 	}
 	return version, err
+}
+
+// concerned lists the actors whose caseload events may change: those named, and for an event
+// about everybody those who were ever given the person.
+func concerned(v store.View, events []store.Assignment) (actors []model.ActorID, err error) {
+	for i := range events {
+		about := events[i : i+1]
+		if events[i].Actor == "" {
+			if about, err = personAssignments(v, events[i].Person); err != nil {
+				return nil, err
+			}
+		}
+		for j := range about {
+			if actor := about[j].Actor; actor != "" && !slices.Contains(actors, actor) {
+				actors = append(actors, actor)
+			}
+		}
+	}
+	return actors, nil
 }
 
 // NoSuchPerson is what a request hears that names a person who does not exist, or whom its

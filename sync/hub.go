@@ -254,15 +254,23 @@ func (h *hub) touched(persons map[model.PersonID]struct{}, devices []model.Devic
 	}
 }
 
-// moved pokes an actor whose caseload has another version; "" stands for everybody.
+// moved pokes an actor whose caseload has another version.
 func (h *hub) moved(actor model.ActorID) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if w := h.actors[actor]; w != nil {
+		w.stale = true
+		w.poke()
+	}
+}
+
+// all pokes everybody, to whom everything may be news.
+func (h *hub) all() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	for _, w := range h.actors {
-		if actor == "" || w.actor == actor {
-			w.stale = true
-			w.poke()
-		}
+		w.stale = true
+		w.poke()
 	}
 }
 

@@ -107,6 +107,28 @@ func TestPokesFollowTheCaseload(t *testing.T) {
 	}
 }
 
+// A block of everybody, and its end, is news to those who were given the person, also while
+// they are kept out.
+func TestPokesOfABlockOfEverybody(t *testing.T) {
+	w := newWorld(t, 2)
+	anne, lars := w.tablet("anne", model.RoleNurse), w.tablet("lars", model.RoleNurse)
+	w.assign("anne", w.persons[0])
+	w.assign("lars", w.persons[1])
+	a, l := anne.subscribe(true), lars.subscribe(true)
+	for _, lift := range []bool{false, true} {
+		w.now += sec
+		if _, err := w.e.Block(t.Context(), w.tenant, sync.Block{Person: w.persons[0], Lift: lift, By: "test", Reason: model.Reason{Code: "x"}}); err != nil {
+			t.Fatal(err)
+		}
+		if !woken(a) || woken(l) {
+			t.Errorf("lift %t: who has the person is woken, and who has not is left alone", lift)
+		}
+		if err := a.Fresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // An assignment that begins or ends by itself is due when its time has come.
 func TestPokesOfTime(t *testing.T) {
 	w := newWorld(t, 1)

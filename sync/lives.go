@@ -146,7 +146,7 @@ func (e *Engine) beginLife(ctx context.Context, tenant model.TenantID, epoch str
 		return store.Tenant{}, err
 	}
 	if ts, err := e.tenant(tenant); err == nil {
-		ts.hub.moved("")
+		ts.hub.all()
 	}
 	return t, nil
 }
