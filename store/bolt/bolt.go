@@ -56,8 +56,9 @@ type Options struct {
 	NoWalk          bool          // do not read all pages at the opening: the caller runs Check
 	InitialMmapSize int           // bytes of address space per file, 0 for 1 GiB on 64-bit machines
 
-	maxSize  int // tests: largest file
-	pageSize int // tests: bytes per page, 0 for the system's
+	maxSize  int           // tests: largest file
+	pageSize int           // tests: bytes per page, 0 for the system's
+	links    time.Duration // tests: how old the last look at the linking pages may be, 0 for linksEvery
 }
 
 func (o *Options) setDefaults() {

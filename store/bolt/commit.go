@@ -214,6 +214,9 @@ func (a *attempt) run() (again int) {
 
 // begin opens the transaction.
 func (a *attempt) begin() error {
+	if err := a.tenant.checkLinks(true); err != nil {
+		return err
+	}
 	btx, err := a.tenant.db.Begin(true)
 	if err != nil {
 		return err
@@ -270,11 +273,20 @@ func (a *attempt) outcome() (store.Commit, error) {
 // pages that it could not write.
 func (a *attempt) commit() error {
 	t, before := a.tenant, a.btx.ID()
+	if t.links != nil {
+		t.links.mu.Lock()
+		defer t.links.mu.Unlock()
+	}
 	err := safely(a.btx.Commit)
 	a.rollback() // only to free what a panic inside the commit has left locked
 	if err == nil {
 		t.refused.Store(nil)
 		t.committed.Store(int64(before))
+		if t.links != nil {
+			if err := t.links.follow(t.db); err != nil {
+				return t.linkFailure(err)
+			}
+		}
 		return nil
 	}
 	moved := true // does the newest snapshot hold what could not be committed?

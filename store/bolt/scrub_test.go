@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"flette/store"
 )
@@ -145,6 +149,60 @@ func TestLostMeta(t *testing.T) {
 	}
 }
 
+// BenchmarkLinks is what watching the linking pages costs: their comparison, once a second at
+// most, and the taking in of an update of 64 documents beside the update itself.
+func BenchmarkLinks(b *testing.B) {
+	s, err := Open(b.TempDir(), Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	create(b, s)
+	body := make([]byte, 600)
+	write := func(n, docs int) {
+		if _, err := s.Update(b.Context(), tenantID, nil, func(tx store.Tx) error {
+			for i := range docs {
+				if err := tx.PutDoc("note", fmt.Sprintf("%03d-%06d", (n+i*7)%80, n*31+i), body); err != nil {
+					return err
+				}
+			}
+			return nil
+		}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for n := range 80 {
+		write(n, 2000)
+	}
+	ten, err := s.tenant(tenantID)
+	if err != nil {
+		b.Fatal(err)
+	}
+	l := ten.links
+	var follow, update, compare time.Duration
+	for n := range b.N {
+		old, top := maps.Clone(l.pages), l.top
+		began := time.Now()
+		write(1000+n, 64)
+		update += time.Since(began)
+		l.mu.Lock()
+		l.pages, l.top = old, top // take the same step once more
+		began = time.Now()
+		err := l.follow(ten.db)
+		follow += time.Since(began)
+		began = time.Now()
+		err = errors.Join(err, l.compare())
+		compare += time.Since(began)
+		l.mu.Unlock()
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(follow)/float64(update), "follow/update")
+	b.ReportMetric(float64(compare.Microseconds())/float64(b.N), "us/compare")
+	b.ReportMetric(float64(len(l.pages)), "pages")
+}
+
 // BenchmarkOpen is what every start costs: the walk of all pages and checksums.
 func BenchmarkOpen(b *testing.B) {
 	dir := b.TempDir()
@@ -187,86 +245,99 @@ func BenchmarkOpen(b *testing.B) {
 	b.ReportMetric(b.Elapsed().Seconds()*1000/float64(b.N)*100e6/float64(bytes), "ms/100MB")
 }
 
-// TestPutAfterAFlip flips the keys of branch pages under an open store and writes: an update
-// is refused, or all that was stored and all that it stored can be read, or Check sees it.
+// TestPutAfterAFlip flips bits of branch pages under an open store and writes: the update is
+// refused, and nothing of it is on the disk.
 func TestPutAfterAFlip(t *testing.T) {
 	t.Parallel()
-	dir, path, _, whole := smallStore(t, smallPages)
+	dir, path, before, whole := smallStore(t, smallPages)
 	m := meaningOf(whole, smallPages.pageSize)
-	checked := false // whether Check found something, when there was no error
-	write := func(flip int) (string, error) {
-		t.Helper()
+	flips := 0
+	for at := range whole {
+		if page := whole[at/smallPages.pageSize*smallPages.pageSize:]; !m.means[at] || order.Uint16(page[8:]) != flagBranch {
+			continue
+		}
+		flips++
 		writeTenant(t, dir, whole)
-		s, err := Open(dir, smallPages)
+		s, err := Open(dir, watched(smallPages))
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer s.Close()
-		if flip >= 0 {
-			f, err := os.OpenFile(path, os.O_RDWR, 0)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer f.Close()
-			if _, err := f.WriteAt([]byte{whole[flip] ^ 1<<(flip*5%8)}, int64(flip)); err != nil {
-				t.Fatal(err)
+		f, err := os.OpenFile(path, os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bad := whole[at] ^ 1<<(at*5%8)
+		if _, err := f.WriteAt([]byte{bad}, int64(at)); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 2 {
+			if _, err := put(s, 200+i); !errors.Is(err, store.ErrStopped) || !errors.Is(err, store.ErrCorrupt) {
+				t.Errorf("flip of byte %d: update %d: %v", at, i, err)
 			}
 		}
-		for i := range 4 {
-			_, err := s.Update(t.Context(), tenantID, nil, func(tx store.Tx) error {
-				// Beside, in front of, between and after what is there.
-				for n := 50 * i; n < 50*i+50; n += 7 {
-					if err := tx.PutDoc("note", fmt.Sprintf("%d", n), []byte("new")); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
-			if err != nil {
-				return "", err
-			}
-			if _, err := put(s, 200+i); err != nil {
-				return "", err
-			}
+		if err := s.View(t.Context(), tenantID, func(store.View) error { return nil }); !errors.Is(err, store.ErrStopped) {
+			t.Errorf("flip of byte %d: view: %v", at, err)
 		}
-		// What Check finds is not read: bbolt's cursor can go round in such a tree for ever.
-		if checked = errors.Is(s.Check(t.Context(), tenantID), store.ErrCorrupt); checked {
-			return "damaged", nil
+		if _, err := f.WriteAt(whole[at:at+1], int64(at)); err != nil {
+			t.Fatal(err)
 		}
-		return dump(s)
+		if err := errors.Join(f.Close(), s.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if s, err = Open(dir, smallPages); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := dump(s); err != nil || got != before {
+			t.Errorf("flip of byte %d: the refused update left something: %v", at, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
-	want, err := write(-1)
+	if flips < 500 {
+		t.Errorf("%d flips of branch pages", flips)
+	}
+}
+
+// TestLinksAreThoseOfTheTree: whatever was written, the linking pages that are remembered are
+// those that a walk of the file finds, so that a page used anew is never taken for damage.
+func TestLinksAreThoseOfTheTree(t *testing.T) {
+	seed := rand.Uint64()
+	r := rand.New(rand.NewPCG(seed, 1))
+	s := reopen(t, t.TempDir(), watched(Options{InitialMmapSize: 1, pageSize: 1024}))
+	create(t, s)
+	ten, err := s.tenant(tenantID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	refused, sound, rewritten, seen := 0, 0, 0, 0
-	for at := range whole {
-		if !m.soft[at] {
-			continue
-		}
-		// A few in the short run: a write through such a tree can, now and then, go round in
-		// bbolt for ever (docs/bugs.md). The long run takes them all.
-		if seen++; seen%40 != 1 && os.Getenv("FLETTE_LONG") != "1" {
-			continue
-		}
-		got, err := write(at)
-		switch {
-		case err != nil:
-			// bbolt asserts on a tree that it cannot write; that stops the store as a disk does.
-			if refused++; !errors.Is(err, store.ErrCorrupt) && !errors.Is(err, store.ErrStopped) {
-				t.Errorf("flip of byte %d: %v", at, err)
+	most := 0
+	for round := range 300 {
+		kind := store.Kind([]string{"note", "other", "third"}[r.IntN(3)])
+		if _, err := s.Update(t.Context(), tenantID, nil, func(tx store.Tx) error {
+			for range r.IntN(60) {
+				key := fmt.Sprintf("%04d", r.IntN(3000))
+				err := tx.PutDoc(kind, key, make([]byte, r.IntN(300)))
+				if round%7 > 4 {
+					err = tx.DeleteDoc(kind, key)
+				}
+				if err != nil && !errors.Is(err, store.ErrNotFound) {
+					return err
+				}
 			}
-		case got != want:
-			// A key that stands in nobody's way until bbolt writes its page anew, out of order.
-			if rewritten++; !checked {
-				t.Errorf("flip of byte %d: other data after an update, and nothing sees it", at)
-			}
-		default:
-			sound++
+			return nil
+		}); err != nil {
+			t.Fatalf("seed %d, round %d: %v", seed, round, err)
 		}
+		fresh := &links{file: ten.file, size: ten.pages}
+		if err := fresh.follow(ten.db); err != nil {
+			t.Fatal(err)
+		}
+		if !maps.EqualFunc(ten.links.pages, fresh.pages, func(a, b *link) bool { return a.sum == b.sum && a.level == b.level && slices.Equal(a.below, b.below) }) {
+			t.Fatalf("seed %d, round %d: %d pages are remembered, the file has %d", seed, round, len(ten.links.pages), len(fresh.pages))
+		}
+		most = max(most, len(fresh.pages))
 	}
-	t.Logf("%d refused, %d written and read, %d seen by Check alone", refused, sound, rewritten)
-	if refused == 0 {
-		t.Error("too few flips stood in the way of an update")
+	if most < 30 {
+		t.Errorf("a tree of %d linking pages says little", most)
 	}
 }

@@ -2,6 +2,7 @@ package bolt
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -35,6 +36,7 @@ type tenant struct {
 	committed atomic.Int64
 	// refused is the error of the newest commit when it found no room or no permission.
 	refused atomic.Pointer[error]
+	links   *links // nil when nobody writes, or the caller reads all pages himself
 
 	mu     sync.Mutex // guards queue and closed
 	queue  []*request
@@ -149,9 +151,16 @@ func openTenant(s *Store, id model.TenantID, path string) (*tenant, error) {
 	}
 	if s.opts.ReadOnly {
 		close(t.done)
-	} else {
-		go t.writer()
+		return t, nil
 	}
+	if !s.opts.NoWalk {
+		t.links = &links{file: file, size: t.pages, every: cmp.Or(s.opts.links, linksEvery)}
+		if err := t.links.follow(db); err != nil {
+			return nil, errors.Join(fmt.Errorf("%w: %w (file %s)", store.ErrCorrupt, err, path), db.Close())
+		}
+		t.links.age()
+	}
+	go t.writer()
 	return t, nil
 }
 
@@ -236,6 +245,9 @@ func (s *Store) View(ctx context.Context, id model.TenantID, fn func(store.View)
 func (t *tenant) view(fn func(*view) error) error {
 	if f := t.failed.Load(); f != nil && f.reads {
 		return f.err
+	}
+	if err := t.checkLinks(false); err != nil {
+		return err
 	}
 	newest := t.committed.Load()
 	btx, err := t.db.Begin(false)
