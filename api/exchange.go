@@ -57,7 +57,7 @@ func (c *call) diary(in *contract.Diary) (*store.Diary, *failure) {
 	}
 	switch {
 	case in.Outbox < 0 || in.Outbox > maxSafe:
-		return nil, failAt("invalid-member", "/diary/outbox", "The outbox counts from 0.")
+		return nil, failAt("invalid-member", "/diary/outbox", "The outbox counts from 0 to 9007199254740991.")
 	case len(in.App) > 100:
 		return nil, failAt("invalid-member", "/diary/app", "The name of the app is at most 100 bytes.")
 	case len(in.LastError) > 200:

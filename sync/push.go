@@ -141,13 +141,8 @@ func (b *batch) contact(r PushRequest, signed int, out *PushResult) error {
 	if r.Device.IsZero() {
 		return nil
 	}
-	taken := int64(0)
-	for i := range out.Results {
-		if out.Results[i].Outcome != OutcomeRefused {
-			taken++
-		}
-	}
-	diary, err := keepDiary(b.tx, r, signed, taken, b.received)
+	// Whatever the outcome, the entry leaves the outbox with the answer (T3, T4).
+	diary, err := keepDiary(b.tx, r, signed, int64(len(out.Results)), b.received)
 	if err != nil {
 		return err
 	}

@@ -130,7 +130,7 @@ func (c *restoreCmd) takeIn(ctx context.Context, tmp string) (*restoreView, erro
 	}
 	r, err := lookAt(ctx, tmp, c.keyDir(), c.Quick)
 	if errors.Is(err, store.ErrCorrupt) {
-		return nil, problemf("backup-damaged", "%s cannot be read: %s; nothing was changed", c.From, firstLine(err.Error()))
+		return nil, problemf("backup-damaged", "%s cannot be read: %s; nothing was changed", c.From, strings.ReplaceAll(firstLine(err.Error()), tmp, "it"))
 	}
 	if err != nil {
 		return nil, err

@@ -72,6 +72,12 @@ func (c *serveCmd) Validate() error {
 	if c.KeepDays < 1 {
 		return errors.New("--keep-days: tablets keep what they have handed in for 1 day at least; it must be longer than the oldest backup that may be restored")
 	}
+	if c.Memory < 32 {
+		return errors.New("--memory: the server needs 32 MiB at least")
+	}
+	if c.ScrubEvery < 0 {
+		return errors.New("--scrub-every: a time, for example 24h, or 0 for never")
+	}
 	host, _, err := net.SplitHostPort(c.Listen)
 	if err != nil {
 		return fmt.Errorf("--listen: an address is written host:port, for example 127.0.0.1:8080")

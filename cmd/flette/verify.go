@@ -51,8 +51,11 @@ var verifyOp = op[model.TenantID, []*sync.Report]{name: "verify", reads: true, c
 	out := []*sync.Report{}
 	for _, id := range ids {
 		r, err := a.verify(ctx, id)
-		if err != nil {
+		if err != nil && (in != "" || ctx.Err() != nil) {
 			return nil, err
+		}
+		if err != nil { // the others are verified all the same
+			r = &sync.Report{Tenant: id, Problems: []string{"it was not verified: " + problemOf(err).Detail}}
 		}
 		out = append(out, r)
 	}
