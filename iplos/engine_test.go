@@ -169,6 +169,31 @@ func TestApplyDoesNotWalkHistory(t *testing.T) {
 	}
 }
 
+// What is found after the overlaps in order of rule (R99) is found without walking them.
+func TestEvaluateLeapsOverOverlaps(t *testing.T) {
+	m := newMemory()
+	e := New(Settings{})
+	review := put(t, m, "health/medication_review_nursing_home", `{"code":"1","date":"2026-01-01","doctor_confirmed":true}`, 0)
+	stay := []model.Unit{put(t, m, "service/@a", `{"type":"21"}`, 0), put(t, m, "service/@a/start", `{"date":"2026-02-01"}`, 0)}
+	must(t, e.Apply(m, alice, append(stay, review), 1))
+	stored := store.Finding{Rule: "R99", Person: alice, Unit: review}
+	if _, err := store.Get[store.Finding](m, stored.DocKey()); err != nil {
+		t.Fatal("R99 is not found")
+	}
+	for i := range 50 {
+		must(t, store.Put(m, store.Finding{Rule: "R94", Person: alice, Unit: model.Unit("time/" + string(rune('a'+i)))}))
+	}
+	put(t, m, "health/medication_review_nursing_home", `{"code":"1","date":"2026-03-01","doctor_confirmed":true}`, 0)
+	m.handed = 0
+	must(t, e.Apply(m, alice, []model.Unit{review}, 2))
+	if m.handed > 20 {
+		t.Errorf("%d documents were read", m.handed)
+	}
+	if _, err := store.Get[store.Finding](m, stored.DocKey()); err == nil {
+		t.Error("R99 is still stored")
+	}
+}
+
 // Verify names what is missing, what is wrong and what should not be there.
 func TestVerifyFindsDamage(t *testing.T) {
 	e := New(Settings{})
