@@ -55,6 +55,12 @@ var pool = map[string][]string{
 	"stay/@c":                               {`{"kind":"specialist","from":"2026-05-01","to":"2026-06-10"}`},
 	"coercion/@d":                           {`{"type":"24","decided":"2026-03-01","start":"2026-03-01","end":"2027-03-02"}`},
 	"diagnosis/@e":                          {`{"code_system":"ICPC-2","code":"P70"}`},
+	"need/@g":                               {`{"seen":"2026-05-15","text":"x"}`, `{"seen":"2026-09-01","text":"x"}`},
+	"participation/leisure_assist":          {`{"need":"nei"}`},
+	"status/individual_plan_2015":           {`{"code":"1","date":"2017-01-01"}`},
+	"service/@h":                            {`{"type":"13"}`, `{"type":"25"}`, `{"type":"7"}`, `{"type":"21"}`},
+	"service/@h/start":                      {`{"date":"2016-05-15"}`, `{"date":"2026-06-15"}`},
+	"service/@h/grant":                      {`{"date":"2016-05-15","from":"2016-06-01","to":"2026-07-01"}`},
 	"time/@f":                               {`{"start":"2026-02-01T08:00:00Z","stop":"2026-02-01T09:00:00Z","kind":"direct"}`, `{"start":"2026-02-01T08:00:00Z"}`},
 }
 

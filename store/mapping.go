@@ -34,17 +34,13 @@ func CodeOn(lines []LocalService, day string) string {
 }
 
 // CatalogueAt is the version of the catalogue by which the entry at a position was judged; ""
-// for entries from before that was noted.
-func CatalogueAt(v View, position int64) (string, error) {
-	uses, err := List[CatalogueUse](v, "", "", 0)
-	if err != nil {
-		return "", err
-	}
+// for entries from before that was noted. uses are all notes, in order.
+func CatalogueAt(uses []CatalogueUse, position int64) string {
 	version := ""
 	for _, u := range uses {
 		if u.From <= position {
 			version = u.Version
 		}
 	}
-	return version, nil
+	return version
 }
