@@ -24,7 +24,7 @@ type UnitWeek struct {
 
 	GrantedMinutes         int  `json:"granted_minutes"`
 	GrantedResourceMinutes int  `json:"granted_resource_minutes"` // of decisions without it, the granted minutes (R41)
-	Uncertain              bool `json:"uncertain,omitempty"`
+	Uncertain              bool `json:"uncertain,omitzero"`
 }
 
 // WeeklyUnits reports an ISO week for the municipality, first, and for each unit, in order of

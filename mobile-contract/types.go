@@ -502,7 +502,7 @@ type UnitTimeRow struct {
 	TravelMinutes          int    `json:"travel_minutes"`
 	GrantedMinutes         int    `json:"granted_minutes"`
 	GrantedResourceMinutes int    `json:"granted_resource_minutes"`
-	Uncertain              bool   `json:"uncertain,omitempty"` // some of it rests on an unchecked clock
+	Uncertain              bool   `json:"uncertain,omitzero"` // some of it rests on an unchecked clock
 }
 
 // LocalServices: GET /v1/local-services. What the municipality calls its services, and the type
