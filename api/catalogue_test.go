@@ -3,6 +3,7 @@ package api
 import (
 	"net/http"
 	"testing"
+	"time"
 
 	contract "flette/mobile-contract"
 	"flette/model"
@@ -53,9 +54,19 @@ func TestHistoryNamesTheCatalogue(t *testing.T) {
 		t.Fatal("no history")
 	}
 	for _, e := range history.Entries {
-		if e.Catalogue != catalogue.Default().Version {
-			t.Errorf("entry at %d: catalogue %q", e.Position, e.Catalogue)
+		if e.JudgedBy != catalogue.Default().Version {
+			t.Errorf("entry at %d: judged by %q", e.Position, e.JudgedBy)
 		}
+	}
+	// From contract version 3 on the author says which version was on the screen.
+	w.advance(time.Minute)
+	w.nurse.push(w.nurse.entry(w.people[testvik][0], model.ActRegister, score("score/assist_memory", 2), func(e *model.Entry) {
+		e.V, e.App, e.Catalogue = 3, "test/1", "2018-01-01.1"
+	}))
+	history, err = w.api(testvik, "boss", supervisor).History(background, w.people[testvik][0], "score/assist_memory", "")
+	must(t, err)
+	if len(history.Entries) != 1 || history.Entries[0].Catalogue != "2018-01-01.1" || history.Entries[0].JudgedBy != catalogue.Default().Version {
+		t.Errorf("history: %+v", history.Entries)
 	}
 }
 

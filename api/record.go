@@ -260,7 +260,7 @@ func getHistory(c *call) (answer, error) {
 		past, next, err := c.engine().PersonHistory(v, p.ID, model.Unit(unit), after, limit)
 		for i := range past {
 			entry := historyEntry(&past[i])
-			entry.Catalogue = store.CatalogueAt(uses, entry.Position)
+			entry.JudgedBy = store.CatalogueAt(uses, entry.Position)
 			out.Entries = append(out.Entries, entry)
 		}
 		if next >= 0 {

@@ -314,9 +314,10 @@ type HistoryEntry struct {
 	Reason   *model.Reason   `json:"reason,omitzero"`
 	Changes  []HistoryChange `json:"changes"`
 	JWS      string          `json:"jws"` // exactly as signed
-	// Catalogue is the version of the catalogue that it was judged by, "" for entries of before
-	// that was noted.
+	// Catalogue is the version of the catalogue that the author saw, as signed; "" before contract
+	// version 3. JudgedBy is that of the server, "" for entries of before that was noted.
 	Catalogue string `json:"catalogue,omitempty"`
+	JudgedBy  string `json:"judged_by,omitempty"`
 }
 
 // HistoryChange is one change with its standing now.

@@ -143,3 +143,32 @@ func TestCatalogueOfEveryEntry(t *testing.T) {
 		return err
 	})
 }
+
+// Verify finds a note or a line that nobody can have written.
+func TestVerifyReadsNotesAndMapping(t *testing.T) {
+	for name, damage := range map[string]store.Doc{
+		"note beyond the journal": store.CatalogueUse{From: 99, Version: "2027-01-01.1"},
+		"note without a version":  store.CatalogueUse{From: 0},
+		"note again":              store.CatalogueUse{From: 1, Version: catalogue.Default().Version},
+		"line twice":              store.LocalService{Local: "B", Seq: 1, Code: "1", From: "2020-01-01"},
+		"line to nowhere":         store.LocalService{Local: "B", Seq: 2, Code: "10", From: "2020-01-01"},
+		"line out of order":       store.LocalService{Local: "B", Seq: 2, Code: "1", From: "2020-01-01", To: "2019-01-01"},
+	} {
+		w := newWorld(t, 1)
+		a := w.nurse("anne")
+		one := a.score(w.persons[0], memory, 1)
+		want(t, a.push(one, a.score(w.persons[0], memory, 2, one.id)), "applied", "applied")
+		if _, err := w.e.ImportMapping(t.Context(), w.tenant, []sync.MappingInput{{Line: 2, Local: "A", Code: "1"}}, "anne"); err != nil {
+			t.Fatal(err)
+		}
+		w.mustVerify()
+		w.tampered = true
+		if _, err := w.st.Update(t.Context(), w.tenant, nil, func(tx store.Tx) error { return store.Put(tx, damage) }); err != nil {
+			t.Fatal(err)
+		}
+		r, err := w.e.Verify(t.Context(), w.tenant, sync.Checks{}, nil)
+		if err != nil || len(r.Problems) != 1 {
+			t.Errorf("%s: %v, %v", name, r.Problems, err)
+		}
+	}
+}
