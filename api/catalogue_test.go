@@ -2,8 +2,12 @@ package api
 
 import (
 	"net/http"
+	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/go-json-experiment/json"
 
 	contract "flette/mobile-contract"
 	"flette/model"
@@ -42,6 +46,32 @@ func TestLocalServices(t *testing.T) {
 	h.want(http.StatusOK, h.request("GET", "/v1/local-services", other, nil), &got)
 	if len(got.Services) != 0 {
 		t.Errorf("another municipality: %+v", got)
+	}
+}
+
+// The catalogue route carries the variables, the texts that help and every rule, in both
+// languages where somebody reads them at work.
+func TestCatalogueCarriesRulesAndGuidance(t *testing.T) {
+	h := newHouse(t)
+	var got struct {
+		Version   string
+		Variables []struct{ ID string }
+		Guidance  []struct{ Rule, NB, EN string }
+		Rules     []struct {
+			Rule, NB, EN string
+			Kept         []string
+		}
+	}
+	_, body := h.do(h.request("GET", "/v1/catalogue", "", nil))
+	must(t, json.Unmarshal(body, &got, json.MatchCaseInsensitiveNames(true)))
+	if got.Version != catalogue.Default().Version || len(got.Variables) != 51 || len(got.Guidance) < 80 || len(got.Rules) != 107 {
+		t.Fatalf("version %q, %d variables, %d texts, %d rules", got.Version, len(got.Variables), len(got.Guidance), len(got.Rules))
+	}
+	for _, r := range got.Rules {
+		read := slices.ContainsFunc(r.Kept, func(by string) bool { return by == "guidance" || strings.HasPrefix(by, "finding") })
+		if r.EN == "" || len(r.Kept) == 0 || read && r.NB == "" {
+			t.Errorf("rule %+v", r)
+		}
 	}
 }
 

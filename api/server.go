@@ -227,7 +227,7 @@ func New(o Options) (*Server, error) {
 		return nil, fmt.Errorf("api: %w", err)
 	}
 	s.guard = auth.Guard{Access: o.Verifier, Leases: auth.NewLeaseVerifier(s.leaseKey), Proofs: proofs}
-	body, err := json.Marshal(o.Catalogue, json.Deterministic(true))
+	body, err := json.Marshal(catalogueDocument{o.Catalogue, ruleViews()}, json.Deterministic(true))
 	if err != nil {
 		return nil, fmt.Errorf("api: catalogue: %w", err)
 	}

@@ -1,6 +1,8 @@
 package iplos
 
 import (
+	"time"
+
 	"flette/model"
 	"flette/model/catalogue"
 	"flette/store"
@@ -123,14 +125,14 @@ func r68(r *Record, p *report) {
 // r96 reminds of the question about the dentist when three months have passed.
 func r96(r *Record, p *report) {
 	const dentist = model.Unit("assessed/dentist")
-	if r.unit(dentist) != nil {
-		return
-	}
 	for _, s := range r.all() {
-		if s.Running() && s.isOneOf("15", "21") && r.today > catalogue.Date(s.Start.Date.Time().AddDate(0, 3, 0).Format("2006-01-02")) {
-			p.add(dentist, "Ask about the dentist: more than three months of home health services or long-term stay give free dental care.")
-			return
+		if !s.Running() || !s.isOneOf("15", "21") || r.today <= catalogue.Date(s.Start.Date.Time().AddDate(0, 3, 0).Format(time.DateOnly)) {
+			continue
 		}
+		if r.unit(dentist) == nil { // read last: this runs for every person whom a list shows
+			p.add(dentist, "Ask about the dentist: more than three months of home health services or long-term stay give free dental care.")
+		}
+		return
 	}
 }
 
