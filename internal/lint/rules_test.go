@@ -16,7 +16,7 @@ func TestRulesAreProven(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	known := map[string]map[string]bool{}
+	tests := proofs{dir, "docs/rules.md", map[string]map[string]bool{}}
 	seen := map[string]int{}
 	for i, line := range strings.Split(string(body), "\n") {
 		cells := strings.Split(strings.Trim(line, "| "), " | ")
@@ -27,17 +27,8 @@ func TestRulesAreProven(t *testing.T) {
 			t.Fatalf("docs/rules.md:%d: %d cells", i+1, len(cells))
 		}
 		seen[cells[0]]++
-		named := proof.FindAllStringSubmatch(cells[3], -1)
-		if len(named) == 0 && cells[3] != "open" && cells[3] != "register" {
+		if tests.named(t, i+1, cells[3]) == 0 && cells[3] != "open" && cells[3] != "register" {
 			t.Errorf("docs/rules.md:%d: no proof", i+1)
-		}
-		for _, m := range named {
-			if known[m[1]] == nil {
-				known[m[1]] = testNames(t, filepath.Join(dir, filepath.FromSlash(m[1])))
-			}
-			if !known[m[1]][m[2]] {
-				t.Errorf("docs/rules.md:%d: there is no test %s in %s", i+1, m[2], m[1])
-			}
 		}
 	}
 	for n := 1; n <= 107; n++ {
