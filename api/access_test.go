@@ -87,6 +87,7 @@ func newWorld(t testing.TB, change ...func(*Options)) *world {
 		"GET /v1/journal/inclusion":           {"/v1/journal/inclusion?size=3&entry=" + first.Results[0].ID + "&person=" + person.String(), nil},
 		"GET /v1/journal/consistency":         {"/v1/journal/consistency?from=1&to=3", nil},
 		"GET /v1/catalogue":                   {"/v1/catalogue", nil},
+		"GET /v1/local-services":              {"/v1/local-services?on=2026-11-21", nil},
 		"GET /v1/openapi.json":                {"/v1/openapi.json", nil},
 		"GET /livez":                          {"/livez", nil},
 		"GET /readyz":                         {"/readyz", nil},

@@ -1,9 +1,12 @@
 package api
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"strconv"
+
+	"github.com/go-json-experiment/json"
 
 	contract "flette/mobile-contract"
 	"flette/model"
@@ -250,9 +253,15 @@ func getHistory(c *call) (answer, error) {
 			return err
 		}
 		out.Person = p.ID
+		uses, err := store.List[store.CatalogueUse](v, "", "", 0)
+		if err != nil {
+			return err
+		}
 		past, next, err := c.engine().PersonHistory(v, p.ID, model.Unit(unit), after, limit)
 		for i := range past {
-			out.Entries = append(out.Entries, historyEntry(&past[i]))
+			entry := historyEntry(&past[i])
+			entry.JudgedBy = store.CatalogueAt(uses, entry.Position)
+			out.Entries = append(out.Entries, entry)
 		}
 		if next >= 0 {
 			out.Next = nextOf(listOfHistory, strconv.FormatInt(next, 10))
@@ -303,6 +312,38 @@ func assign(c *call) (answer, error) {
 
 func getCatalogue(c *call) (answer, error) { return c.document(&c.s.catalogue) }
 func getOpenAPI(c *call) (answer, error)   { return c.document(&c.s.openapi) }
+
+// getLocalServices tells what the municipality calls its services (R104).
+func getLocalServices(c *call) (answer, error) {
+	on := c.text("on")
+	if !isDate(on) {
+		return answer{}, badQuery("on")
+	}
+	out := contract.LocalServices{On: cmp.Or(on, model.DateInOslo(model.MillisOf(c.now))), Services: []contract.LocalService{}}
+	err := c.view(func(v store.View) error {
+		lines, err := store.List[store.LocalService](v, "", "", 0)
+		for len(lines) > 0 {
+			n := 1
+			for n < len(lines) && lines[n].Local == lines[0].Local {
+				n++
+			}
+			if code := store.CodeOn(lines[:n], out.On); code != "" {
+				out.Services = append(out.Services, contract.LocalService{Local: lines[0].Local, Code: code})
+			}
+			lines = lines[n:]
+		}
+		return err
+	})
+	if err != nil {
+		return answer{}, err
+	}
+	body, err := json.Marshal(out)
+	if err != nil {
+		return answer{}, err
+	}
+	d := newDocument(body)
+	return c.document(&d)
+}
 
 // document answers with a fixed text, or 304 when the client has it.
 func (c *call) document(d *document) (answer, error) {

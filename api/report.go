@@ -349,16 +349,24 @@ func timeReport(c *call) (answer, error) {
 	if f != nil {
 		return answer{}, f
 	}
-	if c.s.o.Weekly == nil {
+	by := c.text("by")
+	switch {
+	case by != "" && by != "person" && by != "unit" || by == "unit" && person != nil:
+		return answer{}, badQuery("by")
+	case c.s.o.Weekly == nil || by == "unit" && c.s.o.WeeklyUnits == nil:
 		return answer{}, fail("not-ready", "This server makes no time reports.")
 	}
-	out := contract.TimeReport{Week: week}
+	out := contract.TimeReport{Week: week, Rows: []contract.TimeRow{}}
 	err := c.view(func(v store.View) (err error) {
 		access, err := c.access(v)
 		if err != nil {
 			return err
 		}
 		if err := personThere(v, access, person); err != nil {
+			return err
+		}
+		if by == "unit" {
+			out.Units, err = c.s.o.WeeklyUnits(v, week)
 			return err
 		}
 		out.Rows, err = c.s.o.Weekly(v, week, person)

@@ -80,13 +80,14 @@ var routes = []route{
 	{get, "/v1/extracts/{id}/file", byToken, admin, false, nil, 0, getExtractFile},
 	{get, "/v1/findings", byToken, supervisor | admin, false, []string{"person", "rule", "severity", "state", "cursor", "limit"}, 0, listFindings},
 	{post, "/v1/findings/settle", byToken, supervisor, false, nil, smallBody, settleFinding},
-	{get, "/v1/reports/time", byToken, supervisor | admin, false, []string{"week", "person"}, 0, timeReport},
+	{get, "/v1/reports/time", byToken, supervisor | admin, false, []string{"week", "person", "by"}, 0, timeReport},
 
 	{get, "/v1/journal/checkpoint", byAny, everyRole, false, nil, 0, getCheckpoint},
 	{get, "/v1/journal/inclusion", byAny, everyRole, false, []string{"entry", "person", "size"}, 0, getInclusion},
 	{get, "/v1/journal/consistency", byAny, everyRole, false, []string{"from", "to"}, 0, getConsistency},
 
 	{get, "/v1/catalogue", public, 0, false, nil, 0, getCatalogue},
+	{get, "/v1/local-services", byAny, everyRole, false, []string{"on"}, 0, getLocalServices},
 	{get, "/v1/openapi.json", public, 0, false, nil, 0, getOpenAPI},
 	{get, "/livez", public, 0, false, nil, 0, live},
 	{get, "/readyz", public, 0, false, nil, 0, ready},

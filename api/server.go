@@ -84,6 +84,8 @@ type Options struct {
 	Extracts  Extracts             // nil: the routes answer not-ready
 	// Weekly reports minutes of an ISO week; nil: the route answers not-ready.
 	Weekly func(v store.View, week string, person *model.PersonID) ([]contract.TimeRow, error)
+	// WeeklyUnits reports the same by organisation unit; nil as above.
+	WeeklyUnits func(v store.View, week string) ([]contract.UnitTimeRow, error)
 	// Ready checks what the server depends on: nil values are fine. It may be nil.
 	Ready func(context.Context) map[string]error
 
@@ -225,7 +227,7 @@ func New(o Options) (*Server, error) {
 		return nil, fmt.Errorf("api: %w", err)
 	}
 	s.guard = auth.Guard{Access: o.Verifier, Leases: auth.NewLeaseVerifier(s.leaseKey), Proofs: proofs}
-	body, err := json.Marshal(o.Catalogue, json.Deterministic(true))
+	body, err := json.Marshal(catalogueDocument{o.Catalogue, ruleViews()}, json.Deterministic(true))
 	if err != nil {
 		return nil, fmt.Errorf("api: catalogue: %w", err)
 	}

@@ -102,7 +102,7 @@ func historyEntry(p *sync.Past) contract.HistoryEntry {
 	if p.Entry == nil {
 		return out
 	}
-	out.Visit, out.Reason = p.Entry.Visit, p.Entry.Reason
+	out.Visit, out.Reason, out.Catalogue = p.Entry.Visit, p.Entry.Reason, p.Entry.Catalogue
 	for i := range p.Entry.Changes {
 		ch := &p.Entry.Changes[i]
 		out.Changes = append(out.Changes, contract.HistoryChange{

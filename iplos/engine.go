@@ -154,8 +154,8 @@ func (e *Engine) find(v store.View, person model.PersonID, s scope, at model.Mil
 }
 
 // storedFindings reads the person's findings that the scope answers for. Keys are ordered
-// by rule, so reading stops after the last rule in scope: overlaps (R94), which a long
-// record collects, come last and are not walked for a score.
+// by rule, so reading stops after the last rule in scope and leaps over the overlaps (R94),
+// which a long record collects: they are not walked for a score.
 func storedFindings(v store.View, person model.PersonID, s scope) (map[string]store.Finding, error) {
 	last := ""
 	for i := range rules {
@@ -166,11 +166,16 @@ func storedFindings(v store.View, person model.PersonID, s scope) (map[string]st
 	out := map[string]store.Finding{}
 	prefix := person.String() + " "
 	var bad error
-	err := v.Docs(store.Finding{}.DocKind(), prefix, "", func(key string, body []byte) bool {
+	leap := false
+	read := func(key string, body []byte) bool {
 		id, unit, _ := strings.Cut(key[len(prefix):], " ")
 		r := storedRule(id)
 		retired := r == nil && s.touched == nil // of an earlier version: goes at the next full evaluation
 		if id > last && s.touched != nil {
+			return false
+		}
+		if id == "R94" && s.touched != nil {
+			leap = true
 			return false
 		}
 		if !retired && (r == nil || !s.answers(r, model.Unit(unit))) {
@@ -182,7 +187,11 @@ func storedFindings(v store.View, person model.PersonID, s scope) (map[string]st
 		}
 		out[key] = f
 		return true
-	})
+	}
+	err := v.Docs(store.Finding{}.DocKind(), prefix, "", read)
+	if err == nil && leap {
+		err = v.Docs(store.Finding{}.DocKind(), prefix, prefix+"R94!", read) // after every "R94 <unit>"
+	}
 	if err == nil {
 		err = bad
 	}

@@ -55,6 +55,12 @@ var pool = map[string][]string{
 	"stay/@c":                               {`{"kind":"specialist","from":"2026-05-01","to":"2026-06-10"}`},
 	"coercion/@d":                           {`{"type":"24","decided":"2026-03-01","start":"2026-03-01","end":"2027-03-02"}`},
 	"diagnosis/@e":                          {`{"code_system":"ICPC-2","code":"P70"}`},
+	"need/@g":                               {`{"seen":"2026-05-15","text":"x"}`, `{"seen":"2026-09-01","text":"x"}`},
+	"participation/leisure_assist":          {`{"need":"nei"}`},
+	"status/individual_plan_2015":           {`{"code":"1","date":"2017-01-01"}`},
+	"service/@h":                            {`{"type":"13"}`, `{"type":"25"}`, `{"type":"7"}`, `{"type":"21"}`},
+	"service/@h/start":                      {`{"date":"2016-05-15"}`, `{"date":"2026-06-15"}`},
+	"service/@h/grant":                      {`{"date":"2016-05-15","from":"2016-06-01","to":"2026-07-01"}`},
 	"time/@f":                               {`{"start":"2026-02-01T08:00:00Z","stop":"2026-02-01T09:00:00Z","kind":"direct"}`, `{"start":"2026-02-01T08:00:00Z"}`},
 }
 
@@ -166,6 +172,31 @@ func TestApplyDoesNotWalkHistory(t *testing.T) {
 		if strings.HasPrefix(s, "time/") || strings.HasPrefix(s, "time-unit") || strings.HasPrefix(s, "time-week") {
 			t.Errorf("walked %q", s)
 		}
+	}
+}
+
+// What is found after the overlaps in order of rule (R99) is found without walking them.
+func TestEvaluateLeapsOverOverlaps(t *testing.T) {
+	m := newMemory()
+	e := New(Settings{})
+	review := put(t, m, "health/medication_review_nursing_home", `{"code":"1","date":"2026-01-01","doctor_confirmed":true}`, 0)
+	stay := []model.Unit{put(t, m, "service/@a", `{"type":"21"}`, 0), put(t, m, "service/@a/start", `{"date":"2026-02-01"}`, 0)}
+	must(t, e.Apply(m, alice, append(stay, review), 1))
+	stored := store.Finding{Rule: "R99", Person: alice, Unit: review}
+	if _, err := store.Get[store.Finding](m, stored.DocKey()); err != nil {
+		t.Fatal("R99 is not found")
+	}
+	for i := range 50 {
+		must(t, store.Put(m, store.Finding{Rule: "R94", Person: alice, Unit: model.Unit("time/" + string(rune('a'+i)))}))
+	}
+	put(t, m, "health/medication_review_nursing_home", `{"code":"1","date":"2026-03-01","doctor_confirmed":true}`, 0)
+	m.handed = 0
+	must(t, e.Apply(m, alice, []model.Unit{review}, 2))
+	if m.handed > 20 {
+		t.Errorf("%d documents were read", m.handed)
+	}
+	if _, err := store.Get[store.Finding](m, stored.DocKey()); err == nil {
+		t.Error("R99 is still stored")
 	}
 }
 

@@ -18,6 +18,7 @@ type memory struct {
 	units    map[string]*model.UnitState
 	log      []store.LogEntry
 	scanned  []string // prefixes given to Units and Docs
+	handed   int      // documents that Docs gave out
 }
 
 func newMemory() *memory {
@@ -70,7 +71,10 @@ func (m *memory) Docs(kind store.Kind, prefix, after string, fn func(string, []b
 	m.scanned = append(m.scanned, string(kind)+" "+prefix)
 	for _, full := range slices.Sorted(maps.Keys(m.docs)) {
 		k, key, _ := strings.Cut(full, "\n")
-		if k == string(kind) && strings.HasPrefix(key, prefix) && key > after && !fn(key, bytes.Clone(m.docs[full])) {
+		if k != string(kind) || !strings.HasPrefix(key, prefix) || key <= after {
+			continue
+		}
+		if m.handed++; !fn(key, bytes.Clone(m.docs[full])) {
 			return nil
 		}
 	}

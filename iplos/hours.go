@@ -85,6 +85,49 @@ func WeeklyFromMonthly(minutes int) int { return (minutes + 2) / 4 }
 // rounded up.
 func WeeklyFromFortnightly(minutes int) int { return (minutes + 1) / 2 }
 
+// PerWeek reads hours as people write them, granted for a period, and returns minutes per week:
+// "week" as they are, "fortnight" half (R40), "month" a fourth (R39). Halves are rounded up. A
+// *model.Problem with code "invalid-hours", "invalid-period" or, above 168 hours a week,
+// "hours-over-168" (R36).
+func PerWeek(hours, period string) (minutes int, err error) {
+	if minutes, err = ParseHours(hours); err != nil {
+		return 0, err
+	}
+	switch period {
+	case "week":
+	case "fortnight":
+		minutes = WeeklyFromFortnightly(minutes)
+	case "month":
+		minutes = WeeklyFromMonthly(minutes)
+	default:
+		return 0, model.Problemf("invalid-period", "", "hours are granted per week, fortnight or month")
+	}
+	if minutes > MaxWeekMinutes {
+		p := model.Problemf("hours-over-168", "", "a week has 168 hours")
+		p.Rule = "R36"
+		return 0, p
+	}
+	return minutes, nil
+}
+
+// ParseShifts reads parts of the granted time with the number of helpers in each, as "5:00x1
+// 5:00x2" or "5x1, 5x2", for ResourceMinutes. A *model.Problem with code "invalid-hours".
+func ParseShifts(s string) ([]Shift, error) {
+	var out []Shift
+	for _, part := range strings.Fields(strings.ReplaceAll(s, ", ", " ")) {
+		hours, helpers, ok := strings.Cut(part, "x")
+		n, numbered := digits(helpers, 2)
+		minutes, err := ParseHours(hours)
+		if !ok || !numbered || n == 0 || err != nil {
+			p := model.Problemf("invalid-hours", "", "resource hours are written as parts with the number of helpers, for example 5:00x1 5:00x2")
+			p.Rule = "R41"
+			return nil, p
+		}
+		out = append(out, Shift{minutes, n})
+	}
+	return out, nil
+}
+
 // Shift is a part of the granted time and how many help at once in it.
 type Shift struct {
 	Minutes int

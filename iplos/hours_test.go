@@ -1,12 +1,17 @@
 package iplos
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
+	"os"
 	"testing"
 
+	"github.com/go-json-experiment/json"
 	"pgregory.net/rapid"
 
 	"flette/model"
+	"flette/model/catalogue"
 )
 
 func TestParseHours(t *testing.T) {
@@ -45,24 +50,53 @@ func TestHoursRoundTrip(t *testing.T) {
 	}
 }
 
-// The vectors of R39, R40 and R41.
-func TestWeeklyHours(t *testing.T) {
-	for _, c := range []struct {
-		rule string
-		got  int
-		want string
-	}{
-		{"R39", WeeklyFromMonthly(24 * 60), "6:00"},
-		{"R39", WeeklyFromMonthly(10 * 60), "2:30"},
-		{"R39", WeeklyFromMonthly(60), "0:15"},
-		{"R40", WeeklyFromFortnightly(3 * 60), "1:30"},
-		{"R41", ResourceMinutes(Shift{5 * 60, 1}, Shift{5 * 60, 2}), "15:00"},
-		{"R41", ResourceMinutes(Shift{5 * 60, 1}, Shift{5 * 60, 3}), "20:00"},
-		{"R41", ResourceMinutes(Shift{10 * 60, 1}), "10:00"},
-		{"R36", ResourceMinutes(Shift{MaxWeekMinutes, 2}), "336:00"},
-	} {
-		if got := FormatHours(c.got); got != c.want {
-			t.Errorf("%s: got %s, want %s", c.rule, got, c.want)
-		}
+// Every vector of the rules about hours, by its R-number.
+func TestHoursVectors(t *testing.T) {
+	text, err := os.ReadFile("testdata/hours.json")
+	must(t, err)
+	var cases []struct {
+		Rule     string `json:"rule"`
+		Name     string `json:"name"`
+		Of       string `json:"of"` // "per-week", "resource" or "grant"
+		Hours    string `json:"hours"`
+		Period   string `json:"period"`
+		Resource string `json:"resource"`
+		Want     string `json:"want"`
+		Refused  string `json:"refused"` // code
+	}
+	must(t, json.Unmarshal(text, &cases, json.RejectUnknownMembers(true)))
+	for _, c := range cases {
+		t.Run(c.Rule+"/"+c.Name, func(t *testing.T) {
+			var got string
+			var err error
+			switch c.Of {
+			case "per-week":
+				var n int
+				n, err = PerWeek(c.Hours, cmp.Or(c.Period, "week"))
+				got = FormatHours(n)
+			case "resource":
+				var parts []Shift
+				parts, err = ParseShifts(c.Hours)
+				got = FormatHours(ResourceMinutes(parts...))
+			case "grant":
+				hours, err1 := ParseHours(c.Hours)
+				resource, err2 := ParseHours(c.Resource)
+				must(t, errors.Join(err1, err2))
+				value := fmt.Sprintf(`{"date":"2026-05-01","minutes_per_week":%d,"resource_minutes_per_week":%d}`, hours, resource)
+				got = "ok"
+				if p := catalogue.Default().Validate(model.Unit(expand("service/@a/grant")), []byte(value), 1_795_000_000_000); p != nil {
+					err = p
+				}
+			default:
+				t.Fatalf("vector of %q", c.Of)
+			}
+			var p *model.Problem
+			switch {
+			case c.Refused != "" && (!errors.As(err, &p) || p.Code != c.Refused):
+				t.Errorf("got %s, %v, want %s", got, err, c.Refused)
+			case c.Refused == "" && (err != nil || got != c.Want):
+				t.Errorf("got %s, %v, want %s", got, err, c.Want)
+			}
+		})
 	}
 }

@@ -52,6 +52,13 @@ func (r *Record) doc() store.Person {
 
 func notFound(err error) bool { return errors.Is(err, store.ErrNotFound) }
 
+// failed is fail for an error that may be nil.
+func (r *Record) failed(err error) {
+	if err != nil {
+		r.fail(err)
+	}
+}
+
 func (r *Record) fail(err error) {
 	if r.err == nil {
 		r.err = err

@@ -85,8 +85,11 @@ func r35(r *Record, p *report) {
 			nutrition = nutrition || s.isOneOf("15", "18", "19", "20", "21")
 		}
 	}
-	if long && r.unit(reviewUnit) == nil {
+	switch review := r.unit(reviewUnit); {
+	case long && review == nil:
 		p.add(reviewUnit, "Not registered: medication review, asked of everybody on a long-term stay.")
+	case review != nil && !r.hasType("21"):
+		p.add(reviewUnit, "Medication review is registered of residents in nursing homes only, and the person has no long-term stay.")
 	}
 	if nutrition && r.unit(nutritionUnit) == nil {
 		p.add(nutritionUnit, "Not registered: nutrition, asked with home health services and stays.")

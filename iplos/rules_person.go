@@ -1,6 +1,10 @@
 package iplos
 
 import (
+	"slices"
+	"strings"
+	"sync"
+
 	"flette/model"
 	"flette/model/catalogue"
 	"flette/model/ident"
@@ -54,25 +58,43 @@ func r3(r *Record, p *report) {
 	}
 }
 
-// always lists what is registered on every recipient (R9).
-var always = []struct {
-	unit model.Unit
-	what string
-}{
-	{"person/care_for_child_u18", "care for a child under 18"},
-	{"person/household", "household"},
-	{"person/housing_suitable", "suitable dwelling"},
-	{"person/private_unpaid_help", "private unpaid help"},
-}
+// always lists what is registered on every recipient: what the catalogue says is mandatory
+// now, but for what other rules ask (scores R24, nutrition R35, rehabilitation R67).
+var always = sync.OnceValue(func() []catalogue.Variable {
+	var out []catalogue.Variable
+	for _, v := range catalogue.Default().Variables {
+		section := model.Unit(v.Unit).Section()
+		if v.Mandatory == "always" && v.To == "" && v.Unit != rehabUnit && slices.Contains([]string{"person", "participation", "status"}, section) {
+			out = append(out, v)
+		}
+	}
+	return out
+})
 
 // r9 asks it of everybody who has a service, or applied for one.
 func r9(r *Record, p *report) {
 	if len(r.all()) == 0 {
 		return
 	}
-	for _, a := range always {
-		if r.unit(a.unit) == nil {
-			p.add(a.unit, "Not registered: "+a.what+".")
+	for _, v := range always() {
+		// Of what has an old answer, R76 says that it is to be chosen anew.
+		if unit := model.Unit(v.Unit); r.unit(unit) == nil && r.oldAnswer(unit) == nil {
+			p.add(unit, "Not registered: "+strings.ToLower(v.EN[:1])+v.EN[1:]+".")
+		}
+	}
+}
+
+// r10: a resident is never alone in the household. Short stays change nothing.
+func r10(r *Record, p *report) {
+	const household = model.Unit("person/household")
+	v := shown[catalogue.Coded](r.unit(household).Shown())
+	if v == nil || v.Code == "2" {
+		return
+	}
+	for _, s := range r.all() {
+		if s.Running() && s.Type == "21" {
+			p.add(household, "The person lives in an institution, which is with others (2).")
+			return
 		}
 	}
 }

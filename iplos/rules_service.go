@@ -178,6 +178,9 @@ func r59(_ *Record, u *model.UnitState, p *report) {
 	if v.Type == "24" && v.Decided != "" && v.End > after(v.Decided, 1, 0) {
 		p.addAs(Missing, u.Unit, "A decision on health care by force holds for a year at most.")
 	}
+	if v.Type == "23" && v.End != "" && dateOf(u.Shown().Stamp.TEff) > after(v.End, 0, 1) {
+		p.addAs(Missing, u.Unit, "An emergency measure is documented at once after it.")
+	}
 	if bad := judge(u); bad != nil && bad.Rule == "R59" {
 		p.add(u.Unit, "The dates of the measure do not fit: "+bad.Detail+".")
 	}
@@ -222,10 +225,12 @@ func (r *Record) startsBetween(from, to catalogue.Date) bool {
 	return false
 }
 
+const rehabUnit = "status/rehab_outside"
+
 // r67: rehabilitation outside an institution was service 16; from 2019 it is a question
 // about the person, asked also when it is given as part of another service.
 func r67(r *Record, p *report) {
-	const rehab = model.Unit("status/rehab_outside")
+	const rehab = model.Unit(rehabUnit)
 	answer := shown[catalogue.YesNoDate](r.unit(rehab).Shown())
 	asked := answer != nil
 	for _, s := range r.all() {
@@ -250,6 +255,8 @@ func r76(r *Record, p *report) {
 			p.add(s.Unit(""), "The service has no type, so it cannot be reported.")
 		case s.Kind == nil:
 			p.add(s.Unit(""), "The service type is none of the code list.")
+		case s.readAnew():
+			p.addAs(Missing, s.Unit(""), "The service goes on after 2018 under a code of before. The register reads it as 29: register it anew.")
 		}
 		if s.Start == nil {
 			continue
@@ -261,6 +268,29 @@ func r76(r *Record, p *report) {
 			p.addAs(Missing, s.Unit("end"), "The person is dead and the service has no end.")
 		}
 	}
+	for _, v := range catalogue.Default().Variables {
+		if v.ReadAs == nil || !v.ReadAs.Reselect {
+			continue
+		}
+		if unit := model.Unit(v.ReadAs.Unit); r.unit(unit) == nil && r.oldAnswer(unit) != nil {
+			p.addAs(Missing, unit, "Registered with the codes of before 2019 only: choose anew among those of now.")
+		}
+	}
+}
+
+// readAnew reports whether the service goes on past the time of its code, and is read as another.
+func (s *Service) readAnew() bool {
+	return s.Kind.ReplacedBy != "" && !s.Rejected() && (s.Start != nil || s.Granted()) && (s.End == nil || s.End.Date > s.Kind.To)
+}
+
+// oldAnswer is what a variable that is over says about the one that took its place.
+func (r *Record) oldAnswer(unit model.Unit) *model.UnitState {
+	for _, v := range catalogue.Default().Variables {
+		if v.ReadAs != nil && v.ReadAs.Reselect && v.ReadAs.Unit == string(unit) {
+			return r.unit(model.Unit(v.Unit))
+		}
+	}
+	return nil
 }
 
 // r107 keeps a person on the worklist when a service ends until somebody at the review desk

@@ -61,6 +61,19 @@ func (s *Service) isOneOf(types ...string) bool {
 	return false
 }
 
+// TypeOn is the code under which the register reads the service on a day: 29 for 12 and 13 from
+// 2019, and "" for 16 from then on, which became a question about the person (RehabOf in
+// package catalogue).
+func (s *Service) TypeOn(day catalogue.Date) string {
+	code, _ := catalogue.Default().ServiceOn(s.Type, day)
+	return code
+}
+
+// lasts reports whether the service has started by a day and not ended before it.
+func (s *Service) lasts(day catalogue.Date) bool {
+	return s.Start != nil && !s.Rejected() && s.Start.Date <= day && (s.End == nil || s.End.Date >= day)
+}
+
 // Services reads the merged services of a person, in order of id.
 func Services(v store.View, person model.PersonID) ([]*Service, error) {
 	r := newRecord(v, person, Settings{}, 0)
@@ -118,6 +131,16 @@ func shown[T any](head *model.Head) *T {
 		return nil
 	}
 	return &v
+}
+
+// hasType reports whether a service of one of the types was started or granted.
+func (r *Record) hasType(types ...string) bool {
+	for _, s := range r.all() {
+		if s.isOneOf(types...) && (s.Start != nil && !s.Rejected() || s.Granted()) {
+			return true
+		}
+	}
+	return false
 }
 
 // all returns the person's services.

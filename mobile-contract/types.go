@@ -314,6 +314,10 @@ type HistoryEntry struct {
 	Reason   *model.Reason   `json:"reason,omitzero"`
 	Changes  []HistoryChange `json:"changes"`
 	JWS      string          `json:"jws"` // exactly as signed
+	// Catalogue is the version of the catalogue that the author saw, as signed; "" before contract
+	// version 3. JudgedBy is that of the server, "" for entries of before that was noted.
+	Catalogue string `json:"catalogue,omitempty"`
+	JudgedBy  string `json:"judged_by,omitempty"`
 }
 
 // HistoryChange is one change with its standing now.
@@ -482,10 +486,37 @@ type ExcludedView struct {
 	Code   string         `json:"code"`
 }
 
-// TimeReport: GET /v1/reports/time?week=2026-W47.
+// TimeReport: GET /v1/reports/time?week=2026-W47&by=unit. By person, Rows; by unit, Units.
 type TimeReport struct {
-	Week string    `json:"week"`
-	Rows []TimeRow `json:"rows"`
+	Week  string        `json:"week"`
+	Rows  []TimeRow     `json:"rows"`
+	Units []UnitTimeRow `json:"units,omitempty"`
+}
+
+// UnitTimeRow sums a week of an organisation unit and of those below it (R95).
+type UnitTimeRow struct {
+	Unit                   string `json:"unit,omitempty"` // "" for the municipality
+	Persons                int    `json:"persons"`
+	DirectMinutes          int    `json:"direct_minutes"`
+	HelperMinutes          int    `json:"helper_minutes"`
+	IndirectMinutes        int    `json:"indirect_minutes"`
+	TravelMinutes          int    `json:"travel_minutes"`
+	GrantedMinutes         int    `json:"granted_minutes"`
+	GrantedResourceMinutes int    `json:"granted_resource_minutes"`
+	Uncertain              bool   `json:"uncertain,omitzero"` // some of it rests on an unchecked clock
+}
+
+// LocalServices: GET /v1/local-services. What the municipality calls its services, and the type
+// under which each is registered on a day (R104).
+type LocalServices struct {
+	On       string         `json:"on"` // YYYY-MM-DD
+	Services []LocalService `json:"services"`
+}
+
+// LocalService is one of them.
+type LocalService struct {
+	Local string `json:"local"` // to be given as local with the service
+	Code  string `json:"code"`  // of 9151
 }
 
 // TimeRow compares direct minutes with granted minutes (R95).

@@ -53,18 +53,19 @@ const QuarantineUnit Unit = "quarantine"
 // Entry is the decoded payload: the signed, immutable act of one actor on one person. Whatever
 // version was signed, its members are those of the newest (see version.go).
 type Entry struct {
-	V         int      `json:"v"`            // contract version that was signed
-	App       string   `json:"app,omitzero"` // from version 2 on: name and version of the app that signed
-	Tenant    TenantID `json:"tenant"`       // tenant id
-	Device    DeviceID `json:"device"`       // equals the header's kid
-	Seq       int64    `json:"seq"`          // 1, 2, 3 ... per device, dense
-	Prev      string   `json:"prev"`         // entry id of seq-1, "" for the first
-	Actor     ActorID  `json:"actor"`        // who did it
-	Lease     string   `json:"lease"`        // id of the lease in force
-	ElapsedMs int64    `json:"elapsed_ms"`   // monotonic ms since the lease was received
-	Clock     string   `json:"clock"`        // "monotonic", "rebooted" or "none"
-	Wall      Millis   `json:"wall"`         // the tablet's wall clock, RFC 3339: a claim
-	Person    PersonID `json:"person"`       // whose record
+	V         int      `json:"v"`                  // contract version that was signed
+	App       string   `json:"app,omitzero"`       // from version 2 on: name and version of the app that signed
+	Catalogue string   `json:"catalogue,omitzero"` // from version 3 on: version of the catalogue that the author saw
+	Tenant    TenantID `json:"tenant"`             // tenant id
+	Device    DeviceID `json:"device"`             // equals the header's kid
+	Seq       int64    `json:"seq"`                // 1, 2, 3 ... per device, dense
+	Prev      string   `json:"prev"`               // entry id of seq-1, "" for the first
+	Actor     ActorID  `json:"actor"`              // who did it
+	Lease     string   `json:"lease"`              // id of the lease in force
+	ElapsedMs int64    `json:"elapsed_ms"`         // monotonic ms since the lease was received
+	Clock     string   `json:"clock"`              // "monotonic", "rebooted" or "none"
+	Wall      Millis   `json:"wall"`               // the tablet's wall clock, RFC 3339: a claim
+	Person    PersonID `json:"person"`             // whose record
 	Visit     string   `json:"visit,omitzero"`
 	Act       Act      `json:"act"`
 	Reason    *Reason  `json:"reason,omitzero"`
@@ -84,7 +85,7 @@ func (vs versions) decode(payload []byte) (*Entry, error) {
 	}
 	p := checkShape(payload)
 	// A required member that is left out keeps a value that its check refuses.
-	e := Entry{App: absent, Prev: absent, Lease: absent, ElapsedMs: -1, Wall: math.MinInt64}
+	e := Entry{App: absent, Catalogue: absent, Prev: absent, Lease: absent, ElapsedMs: -1, Wall: math.MinInt64}
 	if p == nil {
 		if err := json.Unmarshal(payload, &e, json.RejectUnknownMembers(true)); err != nil {
 			p = jsonProblem(err)

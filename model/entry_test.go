@@ -84,9 +84,9 @@ func TestDecodeEntryRefuses(t *testing.T) {
 		{"null after a value", payload(changes(`{"unit":"score/vision","value":{},"over":null}`)), invalid, ""},
 
 		{"version 0", payload(`"v":0`), "unknown-version", "/v"},
-		{"version 3", payload(`"v":3`), "unknown-version", "/v"},
-		{"version 3 with members of its own", payload(`"v":3`, `"colour":1`), "unknown-version", "/v"},
-		{"version 3 with numbers of its own", payload(`"v":3`, `"score":1.5`), "unknown-version", "/v"},
+		{"version 4", payload(`"v":4`), "unknown-version", "/v"},
+		{"version 4 with members of its own", payload(`"v":4`, `"colour":1`), "unknown-version", "/v"},
+		{"version 4 with numbers of its own", payload(`"v":4`, `"score":1.5`), "unknown-version", "/v"},
 		{"good, version 2", payload(`"v":2`, `"app":"tablet/3.1"`), "", ""},
 		{"good, version 2, longest app", payload(`"v":2`, `"app":"`+strings.Repeat("~", MaxApp)+`"`), "", ""},
 		{"version 2 without app", payload(`"v":2`), invalid, "/app"},

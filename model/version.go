@@ -3,7 +3,7 @@ package model
 import "slices"
 
 // ContractVersion is the newest payload version. Every version ever issued stays accepted.
-const ContractVersion = 2
+const ContractVersion = 3
 
 // version is one version of the payload.
 type version struct {
@@ -21,9 +21,20 @@ type versions []version
 //
 //	1  the first
 //	2  app: the name and version of the program that signed
+//	3  catalogue: the version of the catalogue that the author saw
 var contract = versions{
-	{check: withoutApp, up: func(e *Entry) { e.App = "" }},
-	{check: withApp},
+	{check: both(withoutApp, withoutCatalogue), up: func(e *Entry) { e.App = "" }},
+	{check: both(withApp, withoutCatalogue), up: func(e *Entry) { e.Catalogue = "" }},
+	{check: both(withApp, withCatalogue)},
+}
+
+func both(one, two func(*Entry) *Problem) func(*Entry) *Problem {
+	return func(e *Entry) *Problem {
+		if p := one(e); p != nil {
+			return p
+		}
+		return two(e)
+	}
 }
 
 // newest is the version that every older one can be read as.
@@ -57,10 +68,32 @@ func withApp(e *Entry) *Problem {
 	return nil
 }
 
-// MaxApp bounds the name of an app in bytes.
-const MaxApp = 100
+func withoutCatalogue(e *Entry) *Problem {
+	if e.Catalogue != absent {
+		return unknownMember("")
+	}
+	return nil
+}
+
+func withCatalogue(e *Entry) *Problem {
+	if !IsCatalogue(e.Catalogue) {
+		return Problemf("invalid-payload", "/catalogue", "catalogue is the version of the catalogue that the author saw, 1-%d printable characters of ASCII", MaxCatalogue)
+	}
+	return nil
+}
+
+// MaxApp bounds the name of an app in bytes, MaxCatalogue the version of a catalogue.
+const (
+	MaxApp       = 100
+	MaxCatalogue = 40
+)
 
 // IsApp reports whether s can stand as the app of an entry: 1-100 bytes of printable ASCII.
-func IsApp(s string) bool {
-	return s != "" && len(s) <= MaxApp && !slices.ContainsFunc([]byte(s), func(c byte) bool { return c < ' ' || c > '~' })
+func IsApp(s string) bool { return isPrintable(s, MaxApp) }
+
+// IsCatalogue reports whether s can stand as the catalogue of an entry: 1-40 bytes of printable ASCII.
+func IsCatalogue(s string) bool { return isPrintable(s, MaxCatalogue) }
+
+func isPrintable(s string, limit int) bool {
+	return s != "" && len(s) <= limit && !slices.ContainsFunc([]byte(s), func(c byte) bool { return c < ' ' || c > '~' })
 }

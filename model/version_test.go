@@ -25,8 +25,15 @@ func TestOldVersionsReadAsTheNewest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if one.V != 1 || one.App != "" || two.V != 2 || two.App != "tablet/3.1" {
-		t.Errorf("V and App: %d %q, %d %q", one.V, one.App, two.V, two.App)
+	three, err := DecodeEntry([]byte(payload(`"v":3`, `"app":"tablet/3.1","catalogue":"2026-11-26.1"`)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if one.V != 1 || one.App != "" || two.V != 2 || two.App != "tablet/3.1" || three.V != 3 {
+		t.Errorf("V and App: %d %q, %d %q, %d", one.V, one.App, two.V, two.App, three.V)
+	}
+	if one.Catalogue != "" || two.Catalogue != "" || three.Catalogue != "2026-11-26.1" {
+		t.Errorf("Catalogue: %q, %q, %q", one.Catalogue, two.Catalogue, three.Catalogue)
 	}
 	if one.Seq != two.Seq || one.Lease != two.Lease || one.Person != two.Person || string(one.Changes[0].Value) != string(two.Changes[0].Value) {
 		t.Errorf("the rest differs: %+v, %+v", one, two)

@@ -158,6 +158,30 @@ type OrgNumber struct {
 	To     string `json:"to,omitempty"` // inclusive, "" for open
 }
 
+// LocalService is one line of the municipality's mapping from its own services to the code list
+// (R104): the local service is of the type on the days from From to To. Lines are never changed;
+// of several that cover a day the newest counts.
+type LocalService struct {
+	Local string       `json:"local"` // what the municipality calls it, at most MaxLocal bytes
+	Seq   int64        `json:"seq"`   // 1, 2, 3 ... over all lines
+	Code  string       `json:"code"`  // of 9151; "" takes the mapping of these days away
+	From  string       `json:"from"`  // YYYY-MM-DD
+	To    string       `json:"to,omitempty"`
+	By    string       `json:"by"`
+	At    model.Millis `json:"at"`
+}
+
+// MaxLocal bounds the name of a local service in bytes.
+const MaxLocal = 400
+
+// CatalogueUse notes that entries from a position on were judged by a version of the catalogue,
+// up to the next note. So every registration has a version, without carrying it.
+type CatalogueUse struct {
+	From    int64        `json:"from"` // journal position
+	Version string       `json:"version"`
+	At      model.Millis `json:"at"`
+}
+
 // Device is an enrolled tablet or the tenant's review desk.
 type Device struct {
 	ID       model.DeviceID `json:"id"`
@@ -442,17 +466,24 @@ func (PersonIndex) DocKind() Kind    { return "person-index" }
 func (d PersonIndex) DocKey() string { return d.Hash }
 func (OrgUnit) DocKind() Kind        { return "org-unit" }
 func (d OrgUnit) DocKey() string     { return d.ID }
-func (Device) DocKind() Kind         { return "device" }
-func (d Device) DocKey() string      { return d.ID.String() }
-func (DeviceKey) DocKind() Kind      { return "device-key" }
-func (d DeviceKey) DocKey() string   { return d.JKT }
-func (Diary) DocKind() Kind          { return "diary" }
-func (d Diary) DocKey() string       { return d.Device.String() }
-func (Invite) DocKind() Kind         { return "invite" }
-func (d Invite) DocKey() string      { return d.CodeHash }
-func (Actor) DocKind() Kind          { return "actor" }
-func (d Actor) DocKey() string       { return string(d.ID) }
-func (Assignment) DocKind() Kind     { return "assignment" }
+func (LocalService) DocKind() Kind   { return "local-service" }
+
+// DocKey puts the lines of a local service together, in order. No name holds a line break.
+func (d LocalService) DocKey() string { return d.Local + "\n" + PositionKey(d.Seq) }
+
+func (CatalogueUse) DocKind() Kind    { return "catalogue-use" }
+func (d CatalogueUse) DocKey() string { return PositionKey(d.From) }
+func (Device) DocKind() Kind          { return "device" }
+func (d Device) DocKey() string       { return d.ID.String() }
+func (DeviceKey) DocKind() Kind       { return "device-key" }
+func (d DeviceKey) DocKey() string    { return d.JKT }
+func (Diary) DocKind() Kind           { return "diary" }
+func (d Diary) DocKey() string        { return d.Device.String() }
+func (Invite) DocKind() Kind          { return "invite" }
+func (d Invite) DocKey() string       { return d.CodeHash }
+func (Actor) DocKind() Kind           { return "actor" }
+func (d Actor) DocKey() string        { return string(d.ID) }
+func (Assignment) DocKind() Kind      { return "assignment" }
 
 // DocKey puts an actor's events together, in order.
 func (d Assignment) DocKey() string { return string(d.Actor) + " " + PositionKey(d.Seq) }

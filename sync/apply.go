@@ -57,6 +57,9 @@ func (b *batch) apply(c *candidate, res *Result) error {
 			res.Conflicts = append(res.Conflicts, clashOf(l.Person, s, eff.sets))
 		}
 	}
+	if err := b.noteCatalogue(c); err != nil {
+		return err
+	}
 	at, err := b.tx.AppendEntry(l)
 	if err != nil {
 		return err
@@ -252,6 +255,24 @@ func isHead(s *model.UnitState, id model.EntryID) bool {
 	return false
 }
 
+// noteCatalogue notes from which position on entries are judged by the catalogue of now. An
+// entry that was judged before (Refile) keeps the note of then.
+func (b *batch) noteCatalogue(c *candidate) error {
+	if b.noted || c.again {
+		return nil
+	}
+	b.noted = true
+	uses, err := store.List[store.CatalogueUse](b.tx, "", "", 0)
+	if err != nil {
+		return err
+	}
+	version := b.e.o.Catalogue.Version
+	if n := len(uses); n > 0 && uses[n-1].Version == version {
+		return nil
+	}
+	return store.Put(b.tx, store.CatalogueUse{From: b.tx.Size(), Version: version, At: b.received})
+}
+
 func (b *batch) touch(person model.PersonID, states []*model.UnitState) {
 	if b.touched == nil {
 		b.touched = map[model.PersonID][]model.Unit{}
@@ -264,6 +285,9 @@ func (b *batch) touch(person model.PersonID, states []*model.UnitState) {
 // quarantine keeps an authentic entry that cannot be applied (S3).
 func (b *batch) quarantine(c *candidate, l *store.LogEntry, res *Result) error {
 	l.Outcome, l.Code = store.Quarantined, c.problem.Code
+	if err := b.noteCatalogue(c); err != nil {
+		return err
+	}
 	at, err := b.tx.AppendEntry(l)
 	if err != nil {
 		return err

@@ -89,7 +89,7 @@ func (e *Engine) deskSign(tx store.Tx, ts *tenantState, a deskAct, now model.Mil
 		return nil, err
 	}
 	entry := model.Entry{
-		V: model.ContractVersion, App: deskApp, Tenant: tenant, Device: ts.desk.id, Seq: chain.Last + 1,
+		V: model.ContractVersion, App: deskApp, Catalogue: e.o.Catalogue.Version, Tenant: tenant, Device: ts.desk.id, Seq: chain.Last + 1,
 		Actor: a.actor, Lease: lease.ID, Clock: model.ClockMonotonic, Wall: now,
 		Person: a.person, Act: a.act, Reason: a.reason, Changes: a.changes,
 	}

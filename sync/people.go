@@ -337,10 +337,13 @@ func (e *Engine) importUnits(ctx context.Context, tenant model.TenantID, in []Un
 	return done, err
 }
 
-func dayBefore(date string) string {
+func dayBefore(date string) string { return dayBeside(date, -1) }
+func dayAfter(date string) string  { return dayBeside(date, 1) }
+
+func dayBeside(date string, days int) string {
 	d, err := time.Parse(time.DateOnly, date)
 	if err != nil {
 		return date
 	}
-	return d.AddDate(0, 0, -1).Format(time.DateOnly)
+	return d.AddDate(0, 0, days).Format(time.DateOnly)
 }

@@ -172,6 +172,7 @@ type batch struct {
 	about    map[model.PersonID]struct{} // persons of new entries, whatever became of these
 	persons  map[model.PersonID]bool     // known persons
 	settled  []model.DeviceID            // whose quarantined entries were settled
+	noted    bool                        // see noteCatalogue
 }
 
 // take judges one candidate inside the update: duplicate, fork, scope, merge.

@@ -77,7 +77,7 @@ func (e *Engine) Verify(ctx context.Context, tenant model.TenantID, checks Check
 		if err := w.people(ctx, checks); err != nil {
 			return err
 		}
-		return errors.Join(w.quarantine(), w.findingStates(), w.caseloads())
+		return errors.Join(w.quarantine(), w.findingStates(), w.caseloads(), w.catalogues())
 	})
 	return r, err
 }

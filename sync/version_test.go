@@ -108,7 +108,7 @@ func TestUpgradeJudgesAnew(t *testing.T) {
 		says  string
 	}{
 		{good, sync.StateReleased, ""}, {byHand, sync.StateReleased, ""}, {stray, sync.StateOpen, "out-of-scope"},
-		{wrong, sync.StateOpen, "score-out-of-range"}, {newest, sync.StateOpen, "it knows 1 to 2"},
+		{wrong, sync.StateOpen, "score-out-of-range"}, {newest, sync.StateOpen, fmt.Sprintf("it knows 1 to %d", model.ContractVersion)},
 	} {
 		item, err := w.e.QuarantineItem(t.Context(), w.tenant, c.e.id)
 		if err != nil || item.State != c.state || item.Code != sync.CodeUnknownVersion || !strings.Contains(item.Detail, c.says) {
@@ -185,7 +185,7 @@ func TestFloor(t *testing.T) {
 	if got := shown(t, w.unit(p, "score/vision")); got != `{"score":2}` {
 		t.Errorf("shown %s", got)
 	}
-	for _, o := range []sync.Options{{Newest: 3}, {Floor: 3}, {Newest: 1, Floor: 2}} {
+	for _, o := range []sync.Options{{Newest: model.ContractVersion + 1}, {Floor: model.ContractVersion + 1}, {Newest: 1, Floor: 2}} {
 		o.Store, o.Rand, o.Now = w.st, w.rand, func() model.Millis { return 0 }
 		o.Keys = func(model.TenantID) (sync.Keys, error) { return w.keys, nil }
 		if _, err := sync.New(o); err == nil {

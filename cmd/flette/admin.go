@@ -23,6 +23,7 @@ type adminOp interface {
 var adminOps = []adminOp{
 	tenantAddOp, tenantListOp, tenantContactsOp, userTokenOp,
 	personImportOp, personListOp, unitImportOp, unitListOp,
+	mappingImportOp, mappingListOp, hoursReportOp,
 	caseloadChangeOp, caseloadShowOp, caseloadPlanOp,
 	deviceInviteOp, deviceListOp, deviceExplainOp, deviceRevokeOp,
 	reviewListOp, findingListOp, findingSettleOp, quarantineListOp, quarantineSettleOp,

@@ -140,6 +140,9 @@ func (w *planner) person(p, tablet, k int) {
 			{unit: w.time(), start: back, stop: back.Add(4 * time.Minute), kind: "direct", service: service},
 			{unit: w.time(), start: back.Add(4 * time.Minute), stop: back.Add(5 * time.Minute), kind: "travel"},
 		}}
+	if p%demoTablets > 0 { // the others stay on the list of what is missing (R9)
+		later.changes = append(later.changes, statusOf(p)...)
+	}
 	if ends(p) {
 		later.changes = append(later.changes, set("service/"+service+"/end", catalogue.End{Date: "2026-11-16"}))
 	}
@@ -171,6 +174,24 @@ func (w *planner) service(p int) []model.Change {
 		out = append(out, set(base+"/pause/"+w.id(), catalogue.Pause{From: "2026-11-02", To: "2026-11-09"}))
 	}
 	return out
+}
+
+// statusOf answers what is always asked about a person, in ways that differ a little.
+func statusOf(p int) []model.Change {
+	plan, coordinator := "nei_ikke_rett", "nei_ikke_rett"
+	if p%7 == 0 {
+		plan, coordinator = "ja_virksom", "ja_oppnevnt"
+	}
+	return []model.Change{
+		set("participation/leisure_transport", catalogue.Participation{Need: "nei"}),
+		set("participation/work_edu_assist", catalogue.Participation{Need: "ikke_relevant"}),
+		set("participation/work_edu_transport", catalogue.Participation{Need: "ikke_relevant"}),
+		set("status/coordinator", catalogue.DatedCode{Code: coordinator}),
+		set("status/individual_plan", catalogue.DatedCode{Code: plan}),
+		set("status/rehab_outside", catalogue.YesNoDate{Code: "2"}),
+		set("status/round_the_clock", catalogue.YesNoDate{Code: "2"}),
+		set("status/waiting_list", catalogue.YesNoDate{Code: "2"}),
+	}
 }
 
 // scoreUnits lists the function variables that take registrations, in order of the catalogue.

@@ -12,6 +12,7 @@ import (
 	contract "flette/mobile-contract"
 	"flette/mobile-contract/client"
 	"flette/model"
+	"flette/model/catalogue"
 )
 
 // story is the played day: the server's inside where a municipality would use the command
@@ -144,7 +145,7 @@ func (s *story) newTablet(i int) (*demoTablet, error) {
 		URL: s.url, HTTP: &http.Client{Transport: t.radio, Timeout: callTimeout},
 		Wall:     func() time.Time { return s.clock.Now().Add(t.skew) },
 		Mono:     func() time.Duration { return s.clock.Now().Sub(s.began) },
-		Encoding: client.EncodingZstd, App: "flette-demo", Tries: 1,
+		Encoding: client.EncodingZstd, App: "flette-demo", Catalogue: catalogue.Default().Version, Tries: 1,
 	})
 	return t, err
 }

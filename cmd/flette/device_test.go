@@ -88,7 +88,7 @@ func TestDeviceVerbs(t *testing.T) {
 	has(flette(t, dir, 0, "device", "invite", tenant, "--label", "tablet 7", "--replaces", berit), "code ")
 	has(flette(t, dir, 1, "device", "invite", tenant, "--label", "tablet 7", "--replaces", model.DeviceID{9}.String()), "there is no tablet with this id")
 	has(flette(t, dir, 2, "device", "invite", tenant, "--label", "tablet 7", "--replaces", "berit"), "--replaces: the id of a tablet is a UUID")
-	has(flette(t, dir, 2, "serve", "--contract-floor", "3"), "--contract-floor: a number from 0 to 2")
+	has(flette(t, dir, 2, "serve", "--contract-floor", "4"), "--contract-floor: a number from 0 to 3")
 }
 
 // The server writes the diaries that wait when it stops, and judges anew what waited for it

@@ -86,6 +86,16 @@ func weekly(v store.View, week string, person *model.PersonID) ([]contract.TimeR
 	return out, err
 }
 
+// weeklyUnits is the report of a week by organisation unit.
+func weeklyUnits(v store.View, week string) ([]contract.UnitTimeRow, error) {
+	rows, err := iplos.WeeklyUnits(v, week)
+	out := make([]contract.UnitTimeRow, len(rows))
+	for i, r := range rows {
+		out[i] = contract.UnitTimeRow(r)
+	}
+	return out, err
+}
+
 // ready says whether every tenant's store answers and takes writes, and its keys are there.
 func (a *app) ready(ctx context.Context) map[string]error {
 	checks := map[string]error{"store": nil, "keys": nil, "writes": nil}

@@ -15,6 +15,7 @@ import (
 	contract "flette/mobile-contract"
 	"flette/mobile-contract/client"
 	"flette/model"
+	"flette/model/catalogue"
 )
 
 // fleet is the closed population: every tablet keeps its own key, chain, lease, outbox and
@@ -101,7 +102,7 @@ func (f *fleet) config(i int) client.Config {
 	return client.Config{
 		URL: f.target.url, HTTP: f.http, Key: f.plan.key(i, f.salt), Encoding: f.encoding,
 		Wall: f.now, Mono: func() time.Duration { return f.now().Sub(f.began) },
-		Sleep: f.sleep, App: loadApp, Tries: patience, Keep: -1, Lean: true,
+		Sleep: f.sleep, App: loadApp, Catalogue: catalogue.Default().Version, Tries: patience, Keep: -1, Lean: true,
 		Save: func(s *client.State) error {
 			kept := *s
 			kept.Outbox, kept.Kept = nil, nil
@@ -224,7 +225,7 @@ func (m *member) sign(key ed25519.PrivateKey, person model.PersonID, changes []m
 		return "", model.EntryID{}, client.ErrNoLease
 	}
 	jws, id, err := client.SignEntry(key, &model.Entry{
-		V: model.ContractVersion, App: loadApp, Tenant: s.Tenant, Device: s.Device, Seq: s.Seq + 1, Prev: s.Prev, Actor: s.Lease.Actor, Lease: s.Lease.ID,
+		V: model.ContractVersion, App: loadApp, Catalogue: catalogue.Default().Version, Tenant: s.Tenant, Device: s.Device, Seq: s.Seq + 1, Prev: s.Prev, Actor: s.Lease.Actor, Lease: s.Lease.ID,
 		ElapsedMs: elapsed.Milliseconds(), Clock: model.ClockMonotonic, Wall: s.Lease.IssuedAt + model.Millis(elapsed.Milliseconds()),
 		Person: person, Act: model.ActRegister, Changes: changes,
 	})

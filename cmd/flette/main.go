@@ -39,6 +39,8 @@ type cli struct {
 	Tenant   tenantCmd   `cmd:"" help:"Municipalities of the data folder: add, list, contacts."`
 	Person   personCmd   `cmd:"" help:"Recipients of care: import, list."`
 	Unit     unitCmd     `cmd:"" help:"Organisation units: import, list."`
+	Mapping  mappingCmd  `cmd:"" help:"Local services and the types they are registered under: import, list."`
+	Hours    hoursCmd    `cmd:"" help:"Granted hours and time: report, convert."`
 	Caseload caseloadCmd `cmd:"" help:"Who may see whom: assign, end, show, block, unblock, glass, follow-up."`
 	Device   deviceCmd   `cmd:"" help:"Tablets: invite, list, revoke."`
 	User     userCmd     `cmd:"" help:"Access without an identity provider: token."`

@@ -126,6 +126,7 @@ var registry = []struct {
 	{store.Person{}.DocKind(), "person", true},
 	{store.PersonIndex{}.DocKind(), "", true},
 	{store.OrgUnit{}.DocKind(), "organisation unit", true},
+	{store.LocalService{}.DocKind(), "line of the service mapping", true},
 	{store.Actor{}.DocKind(), "", true},
 	{store.Assignment{}.DocKind(), "caseload event", true},
 	{store.AssignmentRef{}.DocKind(), "", true},

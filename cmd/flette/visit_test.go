@@ -134,7 +134,7 @@ func (n *nurse) sign(person model.PersonID, changes []model.Change) error {
 func (n *nurse) signAs(v int, person model.PersonID, changes []model.Change) error {
 	n.seq++
 	jws, id, err := contract.SignEntry(n.key, &model.Entry{
-		V: v, App: "visit/1", Tenant: n.tenant, Device: n.device, Seq: n.seq, Prev: n.prev, Actor: n.actor, Lease: n.lease.ID,
+		V: v, App: "visit/1", Catalogue: "unknown", Tenant: n.tenant, Device: n.device, Seq: n.seq, Prev: n.prev, Actor: n.actor, Lease: n.lease.ID,
 		Clock: model.ClockMonotonic, Wall: n.lease.IssuedAt, Person: person, Act: model.ActRegister, Changes: changes,
 	})
 	n.prev = id.String()

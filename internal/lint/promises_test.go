@@ -36,6 +36,27 @@ func testNames(t *testing.T, dir string) map[string]bool {
 	return names
 }
 
+// proofs looks for the tests that the table in a file names.
+type proofs struct {
+	dir, file string
+	known     map[string]map[string]bool // by folder
+}
+
+// named counts the tests that a cell names, and complains about those that are not there.
+func (p *proofs) named(t *testing.T, line int, cell string) int {
+	t.Helper()
+	found := proof.FindAllStringSubmatch(cell, -1)
+	for _, m := range found {
+		if p.known[m[1]] == nil {
+			p.known[m[1]] = testNames(t, filepath.Join(p.dir, filepath.FromSlash(m[1])))
+		}
+		if !p.known[m[1]][m[2]] {
+			t.Errorf("%s:%d: there is no test %s in %s", p.file, line, m[2], m[1])
+		}
+	}
+	return len(found)
+}
+
 // TestPromisesAreProven holds the table of promises to the tests: every row names a test
 // that exists, or says what is open.
 func TestPromisesAreProven(t *testing.T) {
@@ -44,7 +65,7 @@ func TestPromisesAreProven(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	known := map[string]map[string]bool{}
+	tests := proofs{dir, "docs/promises.md", map[string]map[string]bool{}}
 	rows := 0
 	for i, line := range strings.Split(string(body), "\n") {
 		cells := strings.Split(strings.Trim(line, "| "), " | ")
@@ -52,17 +73,8 @@ func TestPromisesAreProven(t *testing.T) {
 			continue
 		}
 		rows++
-		named := proof.FindAllStringSubmatch(cells[2], -1)
-		if len(named) == 0 && !strings.HasPrefix(cells[2], "open: ") {
+		if tests.named(t, i+1, cells[2]) == 0 && !strings.HasPrefix(cells[2], "open: ") {
 			t.Errorf("docs/promises.md:%d: no proof; name a test as `folder TestName`, or say what is open", i+1)
-		}
-		for _, m := range named {
-			if known[m[1]] == nil {
-				known[m[1]] = testNames(t, filepath.Join(dir, filepath.FromSlash(m[1])))
-			}
-			if !known[m[1]][m[2]] {
-				t.Errorf("docs/promises.md:%d: there is no test %s in %s", i+1, m[2], m[1])
-			}
 		}
 	}
 	if rows < 60 {

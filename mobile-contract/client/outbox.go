@@ -29,7 +29,7 @@ func (t *Tablet) Sign(who model.PersonID, act model.Act, changes []model.Change,
 		return model.EntryID{}, ErrNoLease
 	}
 	e := &model.Entry{
-		V: model.ContractVersion, App: t.cfg.App, Tenant: t.s.Tenant, Device: t.s.Device, Seq: t.s.Seq + 1, Prev: t.s.Prev,
+		V: model.ContractVersion, App: t.cfg.App, Catalogue: t.cfg.Catalogue, Tenant: t.s.Tenant, Device: t.s.Device, Seq: t.s.Seq + 1, Prev: t.s.Prev,
 		Actor: t.s.Lease.Actor, Lease: t.s.Lease.ID, Clock: model.ClockMonotonic, Wall: model.MillisOf(t.cfg.Wall()),
 		Person: who, Visit: o.Visit, Act: act, Reason: o.Reason, Changes: slices.Clone(changes),
 	}

@@ -40,13 +40,14 @@ type Config struct {
 	Sleep func(context.Context, time.Duration) error
 	Rand  io.Reader // crypto/rand when nil
 
-	App      string // name and version, signed into every entry: 1-100 bytes of printable ASCII; "unknown" when ""
-	Encoding string // of pushes: EncodingNone, EncodingGzip or EncodingZstd
-	Batch    int    // most entries in a push, when lower than what the server allows
-	Page     int    // items in a pull page, 0 for the server's choice
-	Tries    int    // of a call that gets 429, 503 or no answer; 4 when 0
-	Keep     int    // most acknowledged entries kept for a rewound server (T5); 5000 when 0, none when negative
-	Lean     bool   // keep ids of heads without their values: for populations of tablets
+	App       string // name and version, signed into every entry: 1-100 bytes of printable ASCII; "unknown" when ""
+	Catalogue string // version of the catalogue that the app shows, signed into every entry: 1-40 bytes of printable ASCII; "unknown" when ""
+	Encoding  string // of pushes: EncodingNone, EncodingGzip or EncodingZstd
+	Batch     int    // most entries in a push, when lower than what the server allows
+	Page      int    // items in a pull page, 0 for the server's choice
+	Tries     int    // of a call that gets 429, 503 or no answer; 4 when 0
+	Keep      int    // most acknowledged entries kept for a rewound server (T5); 5000 when 0, none when negative
+	Lean      bool   // keep ids of heads without their values: for populations of tablets
 
 	// Save puts the state on stable storage before it returns (T1). It is called for every
 	// signed entry and every answer, with the tablet's lock held. Nil keeps all in memory.
@@ -89,6 +90,9 @@ func New(cfg Config) (*Tablet, error) {
 	}
 	if cfg.App = cmp.Or(cfg.App, "unknown"); !model.IsApp(cfg.App) {
 		return nil, fmt.Errorf("client: App is at most %d bytes of printable ASCII", model.MaxApp)
+	}
+	if cfg.Catalogue = cmp.Or(cfg.Catalogue, "unknown"); !model.IsCatalogue(cfg.Catalogue) {
+		return nil, fmt.Errorf("client: Catalogue is at most %d bytes of printable ASCII", model.MaxCatalogue)
 	}
 	if cfg.Rand == nil {
 		cfg.Rand = rand.Reader

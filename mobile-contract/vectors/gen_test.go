@@ -213,4 +213,6 @@ func TestVectors(t *testing.T) {
 	m.file("5-refused.json")
 	m.versionTwo()
 	m.file("6-version-2.json")
+	m.versionThree()
+	m.file("7-version-3.json")
 }

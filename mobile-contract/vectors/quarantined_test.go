@@ -53,8 +53,8 @@ func (m *maker) quarantinedPayloads() {
 	m.bad("reason code shape", invalid, "", `"act":"register"`, `"act":"correct","reason":{"code":"Typing Error","text":""}`)
 	m.bad("reason too long", invalid, "", `"act":"register"`, `"act":"correct","reason":{"code":"x","text":"`+strings.Repeat("x", 2001)+`"}`)
 
-	m.bad("version 3", "unknown-version", "", `"v":1`, `"v":3`)
-	m.bad("version 3 with news", "unknown-version", "A newer tablet: kept until the server knows it.", `"v":1,`, `"v":3,"mood":"fine",`)
+	m.bad("version 4", "unknown-version", "", `"v":1`, `"v":4`)
+	m.bad("version 4 with news", "unknown-version", "A newer tablet: kept until the server knows it.", `"v":1,`, `"v":4,"mood":"fine",`)
 	m.bad("version 0", "unknown-version", "", `"v":1`, `"v":0`)
 	m.bad("correct without reason", "reason-required", "", `"register"`, `"correct"`)
 	m.bad("decide without reason", "reason-required", "", `"register"`, `"decide"`)

@@ -26,3 +26,16 @@ func (m *maker) versionTwo() {
 	m.add(contract.Vector{Name: "version 2 again", Comment: "A replay is a duplicate, whatever the version.", Class: contract.OutcomeDuplicate,
 		Repeats: "version 2", Key: m.jwk(m.ed), JWS: m.compact(m.ed, head, m.payload(append(m.chain("18", "close"), two...)...))})
 }
+
+// versionThree is what version 3 adds: catalogue, which it requires and the others do not have.
+func (m *maker) versionThree() {
+	m.t.Helper()
+	const invalid = "invalid-payload"
+	m.good("version 3", "The same act, and the version of the catalogue that its author saw.",
+		append(m.chain("20", "version 1 after version 2"), `"v":1,`, `"v":3,"app":"reference/1.0","catalogue":"2026-11-26.1",`)...)
+	m.bad("version 3 without catalogue", invalid, "Version 3 requires it.", `"v":1,`, `"v":3,"app":"reference/1.0",`)
+	m.bad("version 3 without app", invalid, "Version 3 requires what version 2 does.", `"v":1,`, `"v":3,"catalogue":"2026-11-26.1",`)
+	m.bad("version 3, catalogue empty", invalid, "", `"v":1,`, `"v":3,"app":"reference/1.0","catalogue":"",`)
+	m.bad("version 3, catalogue too long", invalid, "At most 40 bytes.", `"v":1,`, `"v":3,"app":"reference/1.0","catalogue":"2026-11-26.1-2026-11-26.1-2026-11-26.1-26.1",`)
+	m.bad("version 2 with catalogue", invalid, "Version 2 does not have it.", `"v":1,`, `"v":2,"app":"reference/1.0","catalogue":"2026-11-26.1",`)
+}

@@ -56,6 +56,7 @@ type Variable struct {
 	Closed      bool     `json:"closed,omitzero"`       // listed, but takes no registrations
 	Significant bool     `json:"significant,omitzero"`
 	Terminal    bool     `json:"terminal,omitzero"`
+	ReadAs      *ReadAs  `json:"read_as,omitzero"` // of a variable that is over: what took its place
 }
 
 // Repeating is a unit that a person has many of and that is no variable of IPLOS by itself.
@@ -81,6 +82,7 @@ type Catalogue struct {
 	Housing     HousingFlags      `json:"housing_flags"`
 	Message     EventMessage      `json:"event_message"`
 	CodeLists   map[string][]Code `json:"code_lists"` // of the event message, by number
+	Guidance    []Guidance        `json:"guidance"`   // embedded as guidance.json
 
 	units    map[string]*unit
 	services map[string]*ServiceType
@@ -93,6 +95,8 @@ type unit struct {
 	closed      bool
 	codes       []Code
 	received    []Code
+	value       string // kind of value
+	readAs      *ReadAs
 	judge       judge
 	policy      model.Policy
 }
@@ -100,9 +104,15 @@ type unit struct {
 //go:embed catalogue.json
 var embedded []byte
 
+//go:embed guidance.json
+var embeddedGuidance []byte
+
 // Default returns the embedded catalogue. It is parsed once.
 var Default = sync.OnceValue(func() *Catalogue {
 	c, err := parse(embedded)
+	if err == nil {
+		err = c.addGuidance(embeddedGuidance)
+	}
 	if err != nil {
 		panic("catalogue: embedded data: " + err.Error()) // a fault of the build, not of any input
 	}
@@ -146,6 +156,9 @@ func parse(data []byte) (*Catalogue, error) {
 		seen[s.ID] = true
 	}
 	for _, v := range c.Variables {
+		if err := c.checkReadAs(&v); err != nil {
+			return nil, fmt.Errorf("variable %s: %w", v.ID, err)
+		}
 		for _, id := range v.Scales {
 			if c.scale(id) == nil {
 				return nil, fmt.Errorf("variable %s: unknown scale %s", v.ID, id)
@@ -175,7 +188,7 @@ func (c *Catalogue) addVariable(v *Variable, seen map[string]bool) error {
 		}
 		return nil
 	}
-	u := unit{from: v.From.start(), until: math.MaxInt64, first: v.From, last: v.To, closed: v.Closed, codes: v.Codes, received: v.Received}
+	u := unit{from: v.From.start(), until: math.MaxInt64, first: v.From, last: v.To, closed: v.Closed, codes: v.Codes, received: v.Received, readAs: v.ReadAs}
 	if v.To != "" {
 		u.until = v.To.start() + dayMillis
 	}
@@ -190,6 +203,7 @@ func (c *Catalogue) addUnit(path, value string, u unit, significant, terminal bo
 	if u.judge = judges[value]; u.judge == nil {
 		return fmt.Errorf("unknown kind of value %q", value)
 	}
+	u.value = value
 	u.policy = model.Policy{
 		Section: ref.Section, Score: value == "score", Significant: significant,
 		YesNoDate: value == "yes_no_date", Terminal: terminal,

@@ -26,7 +26,7 @@ var knownUnits = []string{
 
 func TestCatalogueIsWhole(t *testing.T) {
 	c := Default()
-	if c.Version != "2026-11-21.1" || len(c.Variables) != 51 || len(c.Services) != 29 || len(c.Scales) != 4 || len(c.CodeLists) != 5 {
+	if c.Version != "2026-11-26.1" || len(c.Variables) != 51 || len(c.Services) != 29 || len(c.Scales) != 4 || len(c.CodeLists) != 5 {
 		t.Errorf("version %s, %d variables, %d services, %d scales, %d code lists", c.Version, len(c.Variables), len(c.Services), len(c.Scales), len(c.CodeLists))
 	}
 	known := map[string]bool{}
@@ -208,7 +208,7 @@ func TestDateOf(t *testing.T) {
 func TestParseRefusesBrokenData(t *testing.T) {
 	for name, edit := range map[string][2]string{
 		"unknown member":       {`"title":`, `"titel":`},
-		"no version":           {`"version": "2026-11-21.1"`, `"version": ""`},
+		"no version":           {`"version": "2026-11-26.1"`, `"version": ""`},
 		"variable twice":       {`"id": "person_household"`, `"id": "person_death_date"`},
 		"scale twice":          {`{"id": "scale_hearing"`, `{"id": "scale_vision"`},
 		"unknown scale":        {`"scales": ["scale_vision"]`, `"scales": ["scale_smell"]`},
@@ -224,6 +224,9 @@ func TestParseRefusesBrokenData(t *testing.T) {
 		"bad repeating unit":   {`"unit": "need/*"`, `"unit": "needs/*"`},
 		"service code twice":   {`"code": "22"`, `"code": "21"`},
 		"service dates":        {`"valid_from": "2006-03-01", "valid_to": "2018-12-31", "replaced_by"`, `"valid_from": "2019-03-01", "valid_to": "2018-12-31", "replaced_by"`},
+		"read as nothing":      {`"unit": "status/coordinator", "codes"`, `"unit": "status/coordinatar", "codes"`},
+		"read as no code":      {`"1": "ja_oppnevnt"`, `"1": "ja_kanskje"`},
+		"read as another kind": {`"unit": "status/coordinator", "codes"`, `"unit": "status/waiting_list", "codes"`},
 		"attribute with unit":  {`"value": "attribute"`, `"value": "coded"`},
 	} {
 		data := bytes.Replace(embedded, []byte(edit[0]), []byte(edit[1]), 1)

@@ -8,6 +8,8 @@
 // to whoever sees the merged record.
 //
 // The catalogue is data, catalogue.json, with a version: variables come and go from one
-// data year to the next, and a code that was valid then must stay readable. It is read-only
-// after [Default] returned it.
+// data year to the next, and a code that was valid then must stay readable. An old code is
+// accepted for its time and read by [Catalogue.ReadAt] as what took its place; the
+// registration itself never changes. The texts that help to score, and the rules that only
+// people can keep, are guidance.json. It is read-only after [Default] returned it.
 package catalogue

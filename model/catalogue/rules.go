@@ -127,11 +127,39 @@ func (v Service) check(s scope) *model.Problem {
 	if t.Group == "coercion" {
 		return broken("R59", "value-invalid", "/type", "coercion is registered as coercion/<id>, not as a service")
 	}
-	if !t.validAt(s.at) {
-		return broken("", "not-valid-then", "/type", "the service type is not registered at that time")
+	// A code that is over stays accepted: changes take the municipalities years, and a service
+	// that began under it goes on. How it is read today is for ReadAt.
+	if s.at < t.From.start() {
+		return broken("", "not-valid-then", "/type", "the service type is registered from "+string(t.From))
+	}
+	if p := v.dwelling(s, t); p != nil {
+		return p
 	}
 	if v.Rolling && v.Type != "8" {
 		return broken("R45", "rolling-not-allowed", "/rolling", "only respite in institution is rolling")
+	}
+	return nil
+}
+
+// dwelling is R58: staffing and housing stock are questions about the dwellings of before 2019.
+func (v Service) dwelling(s scope, t *ServiceType) *model.Problem {
+	if v.Staffing == "" && v.OrdinaryStock == "" {
+		return nil
+	}
+	if !t.has("staffing") {
+		return broken("R58", "value-invalid", "/staffing", "staffing and housing stock are registered on services 12 and 13 only")
+	}
+	for _, q := range []struct {
+		code, pointer string
+		codes         []Code
+	}{{v.Staffing, "/staffing", s.c.Housing.Staffing}, {v.OrdinaryStock, "/ordinary_stock", s.c.Housing.OrdinaryStock}} {
+		if q.code == "" {
+			continue
+		}
+		if p := known(q.codes, q.code, q.pointer); p != nil {
+			p.Rule = "R58"
+			return p
+		}
 	}
 	return nil
 }

@@ -2,8 +2,7 @@ package catalogue
 
 import (
 	"fmt"
-
-	"flette/model"
+	"slices"
 )
 
 // ServiceType is one row of code system 9151 and what its registration takes.
@@ -15,7 +14,8 @@ type ServiceType struct {
 	Group         string   `json:"group"`
 	From          Date     `json:"valid_from"`
 	To            Date     `json:"valid_to,omitzero"`
-	ReplacedBy    string   `json:"replaced_by,omitzero"` // code that an old code is read as
+	ReplacedBy    string   `json:"replaced_by,omitzero"`  // code that an old code is read as
+	ReadAsUnit    string   `json:"read_as_unit,omitzero"` // question about the person that took its place
 	Requires      Requires `json:"requires"`
 	Subcodes      []Code   `json:"subcodes,omitzero"`
 	Flags         []string `json:"flags,omitzero"`
@@ -83,7 +83,5 @@ func (c *Catalogue) HoursAllowed(code string, rolling bool) (hours, resource boo
 	return hours, hours && s.Requires.ResourceHours
 }
 
-// validAt reports whether the type may be registered on a day.
-func (s *ServiceType) validAt(at model.Millis) bool {
-	return at >= s.From.start() && (s.To == "" || at < s.To.start()+dayMillis)
-}
+// has reports whether a question goes with the type, such as "staffing".
+func (s *ServiceType) has(flag string) bool { return slices.Contains(s.Flags, flag) }

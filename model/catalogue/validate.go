@@ -67,7 +67,7 @@ func (c *Catalogue) Validate(path model.Unit, value []byte, at model.Millis) *mo
 	if at < u.from {
 		return model.Problemf("not-valid-then", "", "the variable is registered from %s", u.first)
 	}
-	if at >= u.until {
+	if at >= u.until && !u.datedBefore(value) {
 		return model.Problemf("not-valid-then", "", "the variable was registered until %s", u.last)
 	}
 	return u.judge(value, scope{c: c, unit: u, at: at})

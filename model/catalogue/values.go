@@ -20,7 +20,7 @@ type (
 		Assessed Date   `json:"assessed,omitzero"` // when it was assessed, if not when it was signed
 	}
 
-	// Coded of person/* and health/diagnosis_reservation.
+	// Coded of person/*.
 	Coded struct {
 		Code string `json:"code" validate:"required"`
 	}
@@ -41,7 +41,8 @@ type (
 		Received string `json:"received,omitzero"` // only with need "ja" (R97)
 	}
 
-	// DatedCode of status/individual_plan and status/coordinator, old and new.
+	// DatedCode of status/individual_plan and status/coordinator, old and new, and of
+	// health/diagnosis_reservation.
 	DatedCode struct {
 		Code string `json:"code" validate:"required"`
 		Date Date   `json:"date,omitzero"`
@@ -82,13 +83,18 @@ type (
 		Name       string `json:"name,omitzero" validate:"max=300"`
 		From       Date   `json:"from,omitzero"`
 		To         Date   `json:"to,omitzero"`
+		Source     string `json:"source,omitzero" validate:"max=200"` // who told it (R98)
 	}
 
 	// Service of service/<id>.
 	Service struct {
-		Type    string `json:"type" validate:"required"` // code of 9151 without leading zeros
-		Rolling bool   `json:"rolling,omitzero"`         // service 8 only (R45)
-		Local   string `json:"local,omitzero" validate:"max=200"`
+		Type    string `json:"type" validate:"required"`          // code of 9151 without leading zeros
+		Rolling bool   `json:"rolling,omitzero"`                  // service 8 only (R45)
+		Local   string `json:"local,omitzero" validate:"max=200"` // what the municipality calls it (R104)
+
+		// Of dwellings, asked up to 2018 (R58).
+		Staffing      string `json:"staffing,omitzero"`
+		OrdinaryStock string `json:"ordinary_stock,omitzero"`
 	}
 
 	// Application of service/<id>/application (R48).
