@@ -412,6 +412,23 @@ type Finding struct {
 	Position int64          `json:"position"` // journal size when it first held
 }
 
+// FindingCount is how many findings of a rule are open in an organisation unit.
+type FindingCount struct {
+	Unit     string `json:"unit,omitempty"` // that owns the persons; "" for persons of none
+	Rule     string `json:"rule"`
+	Severity string `json:"severity"`
+	Open     int64  `json:"open"`
+}
+
+// FindingDay is what was counted on a day. It is an observation: what the calendar brought about
+// that day is not computed again.
+type FindingDay struct {
+	Date     string         `json:"date"` // YYYY-MM-DD, in Norway
+	At       model.Millis   `json:"at"`
+	Position int64          `json:"position"` // journal size then
+	Counts   []FindingCount `json:"counts"`
+}
+
 // Extract is one produced message file.
 type Extract struct {
 	ID       string         `json:"id"`
@@ -466,6 +483,8 @@ func (PersonIndex) DocKind() Kind    { return "person-index" }
 func (d PersonIndex) DocKey() string { return d.Hash }
 func (OrgUnit) DocKind() Kind        { return "org-unit" }
 func (d OrgUnit) DocKey() string     { return d.ID }
+func (FindingDay) DocKind() Kind     { return "finding-day" }
+func (d FindingDay) DocKey() string  { return d.Date }
 func (LocalService) DocKind() Kind   { return "local-service" }
 
 // DocKey puts the lines of a local service together, in order. No name holds a line break.

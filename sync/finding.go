@@ -30,12 +30,19 @@ type FindingFilter struct {
 	State    string // "" for all
 	Rule     string
 	Severity string
-	Sees     *Access // of the reader; nil for everybody
+	Owners   map[string]bool // units that own the person; nil for all
+	Sees     *Access         // of the reader; nil for everybody
 }
 
 func (f *FindingFilter) keep(s *FindingStatus) bool {
 	return (f.State == "" || f.State == s.State) && (f.Rule == "" || f.Rule == s.Rule) &&
-		(f.Severity == "" || f.Severity == s.Severity) && (f.Sees == nil || f.Sees.Sees(s.Person))
+		(f.Severity == "" || f.Severity == s.Severity) &&
+		(f.Owners == nil || f.Owners[s.Owner]) && (f.Sees == nil || f.Sees.Sees(s.Person))
+}
+
+// Counts reports whether a kept count is of what the filter keeps.
+func (f *FindingFilter) Counts(n *store.FindingCount) bool {
+	return (f.Rule == "" || f.Rule == n.Rule) && (f.Severity == "" || f.Severity == n.Severity) && (f.Owners == nil || f.Owners[n.Unit])
 }
 
 // Findings lists up to limit findings after a key, in order of person, rule and unit: those

@@ -13,6 +13,7 @@ import (
 
 type findingCmd struct {
 	List      findingListCmd      `cmd:"" help:"List the rules that merged records break now."`
+	Count     findingCountCmd     `cmd:"" help:"Count open findings by unit and rule, now and over time."`
 	Release   findingReleaseCmd   `cmd:"" help:"Let a finding pass although the rule is broken."`
 	Close     findingCloseCmd     `cmd:"" help:"Settle a finding that was handled, or is as it should be."`
 	Reinstate findingReinstateCmd `cmd:"" help:"Open a settled finding again."`
@@ -39,8 +40,24 @@ func (r reasonFlags) reason() model.Reason { return model.Reason{Code: r.Code, T
 
 type findingListCmd struct {
 	tenantFlags
+	whichFindings
 	State string `enum:"open,closed,released,all" default:"open" help:"open, closed, released or all."`
 	JSON  bool   `help:"Print JSON."`
+}
+
+// whichFindings narrow lists and counts.
+type whichFindings struct {
+	Org      string `name:"org" placeholder:"UNIT" help:"Of persons of this organisation unit and those below it: local code or id."`
+	Rule     string `placeholder:"RULE" help:"Of this rule: R49."`
+	Severity string `enum:",B,M" default:"" help:"B or M."`
+}
+
+func (w *whichFindings) filter(v store.View, state string) (f sync.FindingFilter, err error) {
+	f = sync.FindingFilter{State: state, Rule: w.Rule, Severity: w.Severity}
+	if w.Org != "" {
+		f.Owners, err = unitsUnder(v, w.Org)
+	}
+	return f, err
 }
 
 // Help is shown by --help.
@@ -57,6 +74,7 @@ Example:
 type findingList struct {
 	Tenant model.TenantID `json:"tenant"`
 	State  string         `json:"state"` // "" for all
+	Which  whichFindings  `json:"which"`
 }
 
 // findingView is a finding with what was said about it.
@@ -70,8 +88,12 @@ type findingView struct {
 var findingListOp = op[findingList, []findingView]{name: "finding-list", reads: true, run: func(ctx context.Context, a *app, in findingList) ([]findingView, error) {
 	out := []findingView{}
 	err := a.view(ctx, in.Tenant, func(v store.View) error {
+		filter, err := in.Which.filter(v, in.State)
+		if err != nil {
+			return err
+		}
 		for after := ""; ; {
-			page, next, err := a.engine.Findings(v, nil, sync.FindingFilter{State: in.State}, after, 500)
+			page, next, err := a.engine.Findings(v, nil, filter, after, 500)
 			if err != nil {
 				return err
 			}
@@ -112,7 +134,7 @@ func (c *findingListCmd) Run(ctx context.Context, out *output) error {
 	if state == "all" {
 		state = ""
 	}
-	list, err := doOp(ctx, c.dataFlags, findingListOp, findingList{c.id(), state})
+	list, err := doOp(ctx, c.dataFlags, findingListOp, findingList{c.id(), state, c.whichFindings})
 	if err != nil {
 		return err
 	}

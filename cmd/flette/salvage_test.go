@@ -138,7 +138,7 @@ func TestSalvageOfAWholeJournal(t *testing.T) {
 	for name, damage := range map[string]func([]byte){
 		"nothing":     func([]byte) {},
 		"unit states": func(b []byte) { flipUnits(t, b, units) },
-		"what leads from a person to the caseloads": func(b []byte) { flipAfter(t, b, " 0000000000000003") },
+		"what leads from a person to the caseloads": func(b []byte) { flipRef(t, b, " 0000000000000003") },
 		"a review's text": func(b []byte) { flipAfter(t, b, `"state":"open"`) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -178,6 +178,18 @@ func flipUnits(t *testing.T, b []byte, units map[string]string) {
 	if hit == 0 {
 		t.Fatal("there is no such unit in the file")
 	}
+}
+
+// flipRef damages the last of the places that hold a text behind the id of a person.
+func flipRef(t *testing.T, b []byte, text string) {
+	t.Helper()
+	for i := bytes.LastIndex(b, []byte(text)); i >= 36; i = bytes.LastIndex(b[:i], []byte(text)) {
+		if _, err := model.ParsePersonID(string(b[i-36 : i])); err == nil {
+			b[i+2] ^= 4
+			return
+		}
+	}
+	t.Fatalf("no person's id stands before %q", text)
 }
 
 // flipAfter damages the last of the places that hold a text: the live one, mostly.

@@ -146,6 +146,7 @@ func (c *serveCmd) Run(ctx context.Context, out *output) (err error) {
 		return errors.Join(err, ln.Close())
 	}
 	defer a.scrubbing(ctx, c.ScrubEvery)()
+	defer a.countingDaily(ctx, countEvery)()
 	return a.serve(ctx, s, ln, func() error { return announce(out.stdout, base, ln) })
 }
 

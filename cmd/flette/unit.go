@@ -135,26 +135,9 @@ func unitNames(v store.View) (map[string]string, error) {
 
 // unitsUnder lists the ids of the unit with a local code or id, and of all below it.
 func unitsUnder(v store.View, name string) (map[string]bool, error) {
-	units, err := store.List[store.OrgUnit](v, "", "", 0)
-	if err != nil {
-		return nil, err
+	in, err := sync.UnitsUnder(v, name)
+	if err == nil && in == nil {
+		err = problemf("unknown-unit", "no organisation unit has this local code or id; flette unit list shows those that are")
 	}
-	in := map[string]bool{}
-	for _, u := range units {
-		if u.ID == name || u.Local == name {
-			in[u.ID] = true
-		}
-	}
-	if len(in) == 0 {
-		return nil, problemf("unknown-unit", "no organisation unit has this local code or id; flette unit list shows those that are")
-	}
-	for grown := true; grown; {
-		grown = false
-		for _, u := range units {
-			if in[u.Parent] && !in[u.ID] {
-				in[u.ID], grown = true, true
-			}
-		}
-	}
-	return in, nil
+	return in, err
 }

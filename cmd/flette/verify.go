@@ -51,7 +51,7 @@ var verifyOp = op[model.TenantID, []*sync.Report]{name: "verify", reads: true, c
 	out := []*sync.Report{}
 	for _, id := range ids {
 		r, err := a.verify(ctx, id)
-		if err != nil && (in != "" || ctx.Err() != nil) {
+		if err != nil && (len(ids) == 1 || ctx.Err() != nil) {
 			return nil, err
 		}
 		if err != nil { // the others are verified all the same
