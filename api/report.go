@@ -212,13 +212,9 @@ func listFindings(c *call) (answer, error) {
 	if f != nil {
 		return answer{}, f
 	}
-	severity, f := c.choice("severity", "", "B", "M")
+	filter, f := c.findingFilter()
 	if f != nil {
 		return answer{}, f
-	}
-	rule := c.text("rule")
-	if rule != "" && !ruleShape.MatchString(rule) {
-		return answer{}, badQuery("rule")
 	}
 	person, f := c.personQuery()
 	if f != nil {
@@ -228,8 +224,7 @@ func listFindings(c *call) (answer, error) {
 	if f != nil {
 		return answer{}, f
 	}
-	filter := sync.FindingFilter{State: state, Rule: rule, Severity: severity}
-	if state == "all" {
+	if filter.State = state; state == "all" {
 		filter.State = ""
 	}
 	out := contract.FindingList{Findings: []contract.FindingView{}}
@@ -238,6 +233,9 @@ func listFindings(c *call) (answer, error) {
 			return err
 		}
 		if err := personThere(v, filter.Sees, person); err != nil {
+			return err
+		}
+		if err := c.owners(v, &filter); err != nil {
 			return err
 		}
 		findings, next, err := c.engine().Findings(v, person, filter, after, limit)

@@ -78,7 +78,8 @@ var routes = []route{
 	{get, "/v1/extracts", byToken, admin, false, paged, 0, listExtracts},
 	{get, "/v1/extracts/{id}", byToken, admin, false, nil, 0, getExtract},
 	{get, "/v1/extracts/{id}/file", byToken, admin, false, nil, 0, getExtractFile},
-	{get, "/v1/findings", byToken, supervisor | admin, false, []string{"person", "rule", "severity", "state", "cursor", "limit"}, 0, listFindings},
+	{get, "/v1/findings", byToken, supervisor | admin, false, []string{"person", "rule", "severity", "owner", "state", "cursor", "limit"}, 0, listFindings},
+	{get, "/v1/findings/counts", byToken, supervisor | admin, false, []string{"rule", "severity", "owner", "from", "to"}, 0, countFindingsBy},
 	{post, "/v1/findings/settle", byToken, supervisor, false, nil, smallBody, settleFinding},
 	{get, "/v1/reports/time", byToken, supervisor | admin, false, []string{"week", "person", "by"}, 0, timeReport},
 

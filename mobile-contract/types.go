@@ -350,6 +350,28 @@ type FindingList struct {
 	Next     string         `json:"next,omitempty"`
 }
 
+// FindingCount is how many findings of a rule are open among the persons of a unit.
+type FindingCount struct {
+	Owner    string        `json:"owner,omitempty"` // organisation unit; "" for persons of none
+	Rule     string        `json:"rule"`
+	Severity string        `json:"severity"`
+	Open     int64         `json:"open"`
+	Oldest   *model.Millis `json:"oldest,omitzero"` // since when the oldest holds; of now only
+}
+
+// FindingDay is what a server counted on a day.
+type FindingDay struct {
+	Date   string         `json:"date"` // YYYY-MM-DD, in Norway
+	At     model.Millis   `json:"at"`
+	Counts []FindingCount `json:"counts"`
+}
+
+// FindingCounts: GET /v1/findings/counts.
+type FindingCounts struct {
+	Counts []FindingCount `json:"counts"`
+	Days   []FindingDay   `json:"days,omitempty"` // with `from`
+}
+
 // ReviewList: GET /v1/reviews.
 type ReviewList struct {
 	Reviews []ReviewView `json:"reviews"`
