@@ -50,8 +50,8 @@ type Block struct {
 	Reason model.Reason
 }
 
-// Block records a block event. The newest event in force wins, whether it names the actor or
-// everybody. It returns the caseload version after it; a *model.Problem for a person that
+// Block records a block event. Of those that name the actor the newest in force counts, and of
+// those of everybody; lifting one kind leaves the other. It returns the caseload version after it; a *model.Problem for a person that
 // does not exist.
 func (e *Engine) Block(ctx context.Context, tenant model.TenantID, b Block) (version int64, err error) {
 	ev := store.Assignment{
@@ -249,6 +249,6 @@ func (e *Engine) Blocks(v store.View, keep func(model.PersonID) bool, after stri
 func inForce(events []store.Assignment, i int, at model.Millis) bool {
 	ev := &events[i]
 	return ev.Block == EventBlock && ev.From <= at && !slices.ContainsFunc(events[i+1:], func(a store.Assignment) bool {
-		return a.Block != "" && a.From <= at && (a.Actor == "" || a.Actor == ev.Actor)
+		return a.Block != "" && a.From <= at && a.Actor == ev.Actor
 	})
 }

@@ -150,3 +150,38 @@ func TestNobodyFallsOut(t *testing.T) {
 	w.now += hour
 	expect("then", 1, 3)
 }
+
+// A block by name is in force beside one of everybody, whatever becomes of that; an exception by
+// name leaves the block of everybody in force for the others.
+func TestBlocksInForce(t *testing.T) {
+	w := newWorld(t, 1)
+	p := w.persons[0]
+	say := func(actor model.ActorID, lift bool) {
+		w.now += sec
+		if _, err := w.e.Block(t.Context(), w.tenant, sync.Block{Person: p, Actor: actor, Lift: lift, By: "test", Reason: model.Reason{Code: "x"}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, step := range []struct {
+		actor model.ActorID
+		lift  bool
+		want  []bool // of each event so far
+	}{
+		{"anne", false, []bool{true}},
+		{"", false, []bool{true, true}},
+		{"", true, []bool{true, false, false}},
+		{"", false, []bool{true, false, false, true}},
+		{"anne", true, []bool{false, false, false, true, false}},
+	} {
+		say(step.actor, step.lift)
+		w.view(func(v store.View) error {
+			all, _, err := w.e.Blocks(v, func(model.PersonID) bool { return true }, "", 100)
+			for j := range all {
+				if all[j].InForce != step.want[j] {
+					t.Errorf("step %d: event %d is in force: %t", i, j+1, all[j].InForce)
+				}
+			}
+			return err
+		})
+	}
+}

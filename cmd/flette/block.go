@@ -68,8 +68,8 @@ type caseloadBlockCmd struct{ blockFlags }
 // Help is shown by --help.
 func (*caseloadBlockCmd) Help() string {
 	return `Keeps a user, or everybody, from a person, whatever the caseloads say. Tablets remove the
-person with their next pull, once what was written before has been handed in. The newest block or unblock
-that is in force decides.
+person with their next pull, once what was written before has been handed in. A block of a
+user and a block of everybody are two things, and each is lifted by itself.
 
 Example:
 
@@ -85,8 +85,9 @@ type caseloadUnblockCmd struct{ blockFlags }
 
 // Help is shown by --help.
 func (*caseloadUnblockCmd) Help() string {
-	return `Lifts blocks of a person, for a user or for everybody. Nobody is given the person by that:
-the caseloads are as they were.
+	return `Lifts the block of a person, for a user or for everybody. With --actor it also makes an exception
+of a block of everybody; with --everyone who is blocked by name stays so. Nobody is given the
+person by that: the caseloads are as they were.
 
 Example:
 
