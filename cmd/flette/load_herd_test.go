@@ -52,7 +52,8 @@ func TestHerd(t *testing.T) {
 		t.Errorf("push %+v, pull %+v, login %+v", h.Push, h.Pull, h.Login)
 	}
 	loads := server.api.Loads()
-	if l := loads["push"]; l.TurnedAway == 0 || l.Waiting != 0 || l.AtWork != 0 || l.MostWaiting == 0 || l.MostWaiting > room {
+	// On a slow machine nobody waits: what would take longer than 20 ms is turned away at once.
+	if l := loads["push"]; l.TurnedAway == 0 || l.Waiting != 0 || l.AtWork != 0 || l.MostWaiting > room {
 		t.Errorf("push load %+v", l)
 	}
 	if err := errors.Join(f.close(), server.stop(), a.Close()); err != nil {
