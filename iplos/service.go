@@ -80,6 +80,18 @@ func Services(v store.View, person model.PersonID) ([]*Service, error) {
 	return r.all(), r.err
 }
 
+// GroupServices puts units together as Services does, from states that the caller has: other
+// sections are passed over.
+func GroupServices(states []*model.UnitState) []*Service {
+	var own []*model.UnitState
+	for _, s := range states {
+		if strings.HasPrefix(string(s.Unit), "service/") && s.Shown() != nil {
+			own = append(own, s)
+		}
+	}
+	return group(own)
+}
+
 // group puts shown units of section service together. The units of one service follow each
 // other, because they share the start of their path.
 func group(states []*model.UnitState) []*Service {

@@ -15,6 +15,10 @@ func (e *Engine) UnitsAsOf(v store.View, person model.PersonID, size int64) ([]*
 	if err != nil {
 		return nil, err
 	}
+	return e.rebuilt(nodes), nil
+}
+
+func (e *Engine) rebuilt(nodes map[model.Unit][]conflict.Node) []*model.UnitState {
 	units := make([]model.Unit, 0, len(nodes))
 	for u := range nodes {
 		units = append(units, u)
@@ -25,7 +29,22 @@ func (e *Engine) UnitsAsOf(v store.View, person model.PersonID, size int64) ([]*
 		s := conflict.Rebuild(u, nodes[u], e.o.Catalogue.Policy(u))
 		out[i] = &s
 	}
-	return out, nil
+	return out
+}
+
+// UnitsOf is UnitsAsOf that merges only the entries that count, by act, signed time and value.
+func (e *Engine) UnitsOf(v store.View, person model.PersonID, size int64, counts func(act model.Act, signed model.Millis, value []byte) bool) ([]*model.UnitState, error) {
+	nodes, err := nodesByUnit(v, person, size)
+	if err != nil {
+		return nil, err
+	}
+	for u, all := range nodes {
+		all = slices.DeleteFunc(all, func(n conflict.Node) bool { return !counts(n.Act, n.Stamp.TEff, n.Value) })
+		if nodes[u] = all; len(all) == 0 {
+			delete(nodes, u)
+		}
+	}
+	return e.rebuilt(nodes), nil
 }
 
 func nodesByUnit(v store.View, person model.PersonID, size int64) (map[model.Unit][]conflict.Node, error) {

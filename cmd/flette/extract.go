@@ -22,6 +22,7 @@ type extractCmd struct {
 	List    extractListCmd    `cmd:"" help:"List the messages that were made."`
 	Resend  extractResendCmd  `cmd:"" help:"Write notifications again that were sent before."`
 	Preview extractPreviewCmd `cmd:"" help:"Say what a run would send and leave out."`
+	Yearly  extractYearlyCmd  `cmd:"" help:"Write the yearly extract, or say what it would leave out."`
 }
 
 // targetFlags say where messages go.

@@ -1,0 +1,256 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"flette/iplos/yearly"
+	"flette/model"
+	"flette/store"
+)
+
+type extractYearlyCmd struct {
+	targetFlags
+	Year     int    `required:"" placeholder:"YYYY" help:"Data year: what was registered by 31 December of it."`
+	Out      string `placeholder:"DIR" help:"Folder for the two shipments and the report. Without it nothing is written, and the report says what would be lost."`
+	Position int64  `placeholder:"N" help:"Read the journal as it was with N entries; all of it when not given."`
+	Kommune  string `placeholder:"NNNN" help:"Number of the municipality in the data year, when it is another than today's."`
+	JSON     bool   `help:"Print JSON."`
+}
+
+// Help is shown by --help.
+func (*extractYearlyCmd) Help() string {
+	return `Writes the yearly extract as two shipments, which the register joins by brukerNr: identity
+(KPR_IDE.xml) and subject matter (KPR_IPL.xml), in our own format (schema.xsd beside them; the
+official schema 3.7 is not public), with report.json and, for flette submit prepare, shipments.json. The same journal position gives the same
+bytes again. Data are sent even if incomplete (R74).
+
+What the users of the register would drop is left out and counted, with rule and code, and
+listed by brukerNr: the same without --out, before anything is sent.
+
+KPR_IDE.xml holds identity numbers: both files are readable by you alone, and belong into the
+secure folder until they are encrypted.
+
+Examples:
+
+    flette extract yearly --data /srv/flette --tenant testvik --target production --year 2026
+    flette extract yearly --data /srv/flette --tenant testvik --target production --year 2026 --out /srv/secure/testvik`
+}
+
+// Validate checks the municipality's number.
+func (c *extractYearlyCmd) Validate() error {
+	if c.Kommune != "" && !fourDigits(c.Kommune) {
+		return errors.New("--kommune: the number of a municipality has four digits")
+	}
+	if c.Position < 0 {
+		return errors.New("--position: a number of entries")
+	}
+	return nil
+}
+
+func fourDigits(s string) bool {
+	if len(s) != 4 {
+		return false
+	}
+	for _, c := range []byte(s) {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return true
+}
+
+type yearlyRun struct {
+	Tenant   model.TenantID `json:"tenant"`
+	Target   string         `json:"target"`
+	Year     int            `json:"year"`
+	Position int64          `json:"position"`
+	Kommune  string         `json:"kommune"`
+	Dir      string         `json:"dir"` // absolute, "" for none
+}
+
+// shipment is one written file of the extract. A list of them is what flette submit prepare
+// --shipments takes.
+type shipment struct {
+	Kind     string         `json:"kind"` // KPR_IDE or KPR_IPL
+	Target   string         `json:"target"`
+	Year     int            `json:"year"`
+	Position int64          `json:"position"`
+	SHA256   string         `json:"sha256"`
+	Path     string         `json:"path"`
+	Counts   map[string]int `json:"counts,omitempty"` // rows by service type
+}
+
+type yearlyDone struct {
+	Report    yearly.Report `json:"report"`
+	Shipments []shipment    `json:"shipments,omitempty"`
+}
+
+var extractYearlyOp = op[yearlyRun, yearlyDone]{name: "extract-yearly", reads: true, run: func(ctx context.Context, a *app, in yearlyRun) (out yearlyDone, err error) {
+	k, err := a.tenantKeys(in.Tenant)
+	if err != nil {
+		return out, err
+	}
+	ide, err := newShipment(in.Dir, "KPR_IDE")
+	if err != nil {
+		return out, err
+	}
+	defer ide.discard()
+	ipl, err := newShipment(in.Dir, "KPR_IPL")
+	if err != nil {
+		return out, err
+	}
+	defer ipl.discard()
+	progress := progressOf(ctx)
+	err = a.view(ctx, in.Tenant, func(v store.View) error {
+		r, err := yearly.Run(ctx, v, yearly.Options{
+			Year: in.Year, Position: in.Position, Target: in.Target, Kommune: in.Kommune, Units: a.engine.UnitsOf, Open: k.Open,
+			Progress: func(n int) { progress(in.Tenant, int64(n), -1) },
+		}, ide, ipl)
+		if err == nil {
+			out.Report = *r
+		}
+		return err
+	})
+	if err != nil || in.Dir == "" {
+		return out, err
+	}
+	for _, f := range []*shipmentFile{ide, ipl} {
+		s, err := f.finish()
+		if err != nil {
+			return out, err
+		}
+		s.Target, s.Year, s.Position, s.Counts = in.Target, out.Report.Year, out.Report.Position, out.Report.Services
+		out.Shipments = append(out.Shipments, s)
+	}
+	for name, value := range map[string]any{"report.json": out.Report, "shipments.json": out.Shipments} {
+		text, err := json.Marshal(value, json.Deterministic(true), jsontext.WithIndent("  "))
+		if err != nil {
+			return out, err
+		}
+		if _, err := writeSecret(in.Dir, name, append(text, '\n')); err != nil {
+			return out, err
+		}
+	}
+	_, err = writeSecret(in.Dir, "schema.xsd", yearly.Schema)
+	return out, err
+}}
+
+// shipmentFile is written beside its name, and takes it when it is whole and synced. Without a
+// folder it counts and keeps nothing.
+type shipmentFile struct {
+	kind string
+	dir  string
+	f    *os.File
+	w    *bufio.Writer
+	sum  hash.Hash
+}
+
+func newShipment(dir, kind string) (*shipmentFile, error) {
+	s := &shipmentFile{kind: kind, dir: dir, sum: sha256.New()}
+	if dir == "" {
+		s.w = bufio.NewWriter(io.Discard)
+		return s, nil
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	f, err := os.CreateTemp(dir, "."+kind+".*.partial")
+	if err != nil {
+		return nil, err
+	}
+	s.f, s.w = f, bufio.NewWriterSize(f, 1<<20)
+	return s, nil
+}
+
+func (s *shipmentFile) Write(p []byte) (int, error) {
+	s.sum.Write(p)
+	return s.w.Write(p)
+}
+
+func (s *shipmentFile) finish() (shipment, error) {
+	path := filepath.Join(s.dir, s.kind+".xml")
+	err := errors.Join(s.w.Flush(), s.f.Sync(), s.f.Close())
+	if err == nil {
+		err = os.Rename(s.f.Name(), path)
+	}
+	if err != nil {
+		return shipment{}, err
+	}
+	s.f = nil
+	return shipment{Kind: s.kind, SHA256: hex.EncodeToString(s.sum.Sum(nil)), Path: path}, nil
+}
+
+// discard removes what did not become a shipment.
+func (s *shipmentFile) discard() {
+	if s.f != nil {
+		_ = s.f.Close() // it is thrown away
+		_ = os.Remove(s.f.Name())
+	}
+}
+
+// Run writes the shipments, or says what would be lost.
+func (c *extractYearlyCmd) Run(ctx context.Context, out *output) error {
+	in := yearlyRun{Tenant: c.id(), Target: c.Target, Year: c.Year, Position: c.Position, Kommune: c.Kommune}
+	if c.Year > time.Now().Year() {
+		return problemf("yearly-year", "the data year %d has not begun", c.Year)
+	}
+	if c.Out != "" {
+		dir, err := filepath.Abs(c.Out)
+		if err != nil {
+			return err
+		}
+		in.Dir = dir
+	}
+	ctx, end := showProgress(ctx, out.stderr)
+	done, err := doOp(ctx, c.dataFlags, extractYearlyOp, in)
+	end()
+	if err != nil {
+		return err
+	}
+	return out.print(c.JSON, done, func() string {
+		r := &done.Report
+		text := fmt.Sprintf("data year %d, municipality %s, journal of %d entries: %s with %s%s", r.Year, r.Kommune, r.Position,
+			plural(r.Persons, "person"), plural(r.Values, "registration"), countsText(prefixed("type ", r.Services)))
+		for _, s := range done.Shipments {
+			text += fmt.Sprintf("\n%s  sha256 %s", s.Path, s.SHA256)
+		}
+		if len(r.Excluded) > 0 {
+			text += "\npersons left out" + countsText(r.Excluded)
+		}
+		if len(r.Dropped) > 0 {
+			text += "\nservices left out" + countsText(r.Dropped)
+		}
+		for _, l := range r.Left {
+			what := "person"
+			if l.Service != "" {
+				what = "service " + l.Service + " (type " + l.Type + ")"
+			}
+			text += fmt.Sprintf("\n  brukerNr %d: %s: %s (%s)", l.BrukerNr, what, l.Code, l.Rule)
+		}
+		if r.Unlisted > 0 {
+			text += fmt.Sprintf("\n  and %d more", r.Unlisted)
+		}
+		return text
+	})
+}
+
+func prefixed(with string, counts map[string]int) map[string]int {
+	out := make(map[string]int, len(counts))
+	for k, n := range counts {
+		out[with+k] = n
+	}
+	return out
+}
