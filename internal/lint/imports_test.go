@@ -46,6 +46,7 @@ var rooms = []room{
 	},
 	{path: "iplos", may: []string{"store", "model/..."}, tests: []string{"store/...", "sync", "journal"}},
 	{path: "iplos/kpr", may: []string{"iplos", "store", "model/..."}, tests: []string{"store/...", "sync", "journal"}},
+	{path: "iplos/submit", may: []string{"store", "model/..."}, tests: []string{"store/..."}},
 	{path: "api/auth", may: []string{"model", "internal/..."}},
 	{
 		path:  "api/...",
@@ -77,7 +78,9 @@ var fences = []fence{
 	{"github.com/jackc/pgx", []string{"store/postgres"}},
 	{"github.com/pressly/goose", []string{"store/postgres"}},
 	{"github.com/golang-jwt/jwt", []string{"api/auth"}},
-	{"github.com/go-jose/go-jose", []string{"api/auth"}},
+	{"github.com/go-jose/go-jose", []string{"api/auth", "internal/register/..."}},
+	{"github.com/smallstep/pkcs7", []string{"internal/cms", "internal/register/fake"}},
+	{"net/http/httptest", nil},
 	{"github.com/tink-crypto/tink-go", []string{"internal/seal"}},
 	{"html/template", []string{"api/..."}},
 	{"github.com/alecthomas/kong", []string{"cmd/..."}},
