@@ -80,6 +80,7 @@ var routes = []route{
 	{get, "/v1/extracts/{id}/file", byToken, admin, false, nil, 0, getExtractFile},
 	{get, "/v1/findings", byToken, supervisor | admin, false, []string{"person", "rule", "severity", "owner", "state", "cursor", "limit"}, 0, listFindings},
 	{get, "/v1/findings/counts", byToken, supervisor | admin, false, []string{"rule", "severity", "owner", "from", "to"}, 0, countFindingsBy},
+	{get, "/v1/submissions", byToken, admin, false, []string{"target", "cursor", "limit"}, 0, listSubmissions},
 	{post, "/v1/findings/settle", byToken, supervisor, false, nil, smallBody, settleFinding},
 	{get, "/v1/reports/time", byToken, supervisor | admin, false, []string{"week", "person", "by"}, 0, timeReport},
 

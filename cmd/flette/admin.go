@@ -29,6 +29,7 @@ var adminOps = []adminOp{
 	reviewListOp, findingListOp, findingSettleOp, quarantineListOp, quarantineSettleOp,
 	blockOp, glassListOp, glassFollowUpOp,
 	extractRunOp, extractListOp, extractResendOp, extractPreviewOp,
+	submitPrepareOp, submitSendOp, submitStatusOp, submitShowOp, submitFeedbackOp, submitForgetOp, submitPackageOp,
 	verifyOp,
 	backupCopyOp,
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	gosync "sync"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"flette/internal/seal"
 	"flette/iplos"
 	"flette/iplos/kpr"
+	"flette/iplos/submit"
 	"flette/model"
 	"flette/store"
 	"flette/store/bolt"
@@ -43,6 +45,8 @@ type app struct {
 
 	limits api.Limits // of a server over this app
 	damage gosync.Map // model.TenantID -> error, what the last scrub found
+
+	submitting gosync.Mutex // one submission at a time: an answer belongs to the attempt that is out
 
 	mu    gosync.Mutex
 	keys  map[model.TenantID]*seal.Keys
@@ -257,7 +261,11 @@ func (a *app) checks(t model.TenantID) sync.Checks {
 				return nil, err
 			}
 			ledger, err := kpr.VerifyLedger(v)
-			return append(times, ledger...), err
+			if err != nil {
+				return nil, err
+			}
+			sent, err := submit.VerifyLedger(v)
+			return slices.Concat(times, ledger, sent), err
 		},
 	}
 }

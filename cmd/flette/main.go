@@ -50,6 +50,8 @@ type cli struct {
 	Quarantine quarantineCmd `cmd:"" help:"Entries that wait for a person: list, release, close."`
 	Extract    extractCmd    `cmd:"" help:"Messages to the register: run, list, resend, preview."`
 
+	Submit submitCmd `cmd:"" help:"What goes to the register: prepare, send, status, show, feedback, forget, package."`
+
 	Backup       backupCmd       `cmd:"" help:"Copy the stores while the server runs, and look the copies through."`
 	Restore      restoreCmd      `cmd:"" help:"Put a backup in the place of a store."`
 	RestoreDrill restoreDrillCmd `cmd:"" help:"Try the newest backups without touching anything."`

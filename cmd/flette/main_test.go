@@ -26,6 +26,9 @@ func TestMain(m *testing.M) {
 		"visit":  program(visitProgram),
 		"flip":   program(flipProgram),
 		"get":    program(getProgram),
+
+		"shipment": program(shipmentProgram),
+		"opencms":  program(opencmsProgram),
 	})
 }
 
@@ -52,6 +55,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"serve": serveCommand, "stopserver": stopCommand, "setenv": setenvCommand, "setmatch": setmatchCommand,
+			"register": registerCommand,
 		},
 	})
 }

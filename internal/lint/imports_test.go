@@ -47,6 +47,7 @@ var rooms = []room{
 	{path: "iplos", may: []string{"store", "model/..."}, tests: []string{"store/...", "sync", "journal"}},
 	{path: "iplos/yearly", may: []string{"iplos", "iplos/kpr", "store", "model/..."}, tests: []string{"store/..."}},
 	{path: "iplos/kpr", may: []string{"iplos", "store", "model/..."}, tests: []string{"store/...", "sync", "journal"}},
+	{path: "iplos/submit", may: []string{"store", "model/..."}, tests: []string{"store/..."}},
 	{path: "api/auth", may: []string{"model", "internal/..."}},
 	{
 		path:  "api/...",
@@ -78,7 +79,9 @@ var fences = []fence{
 	{"github.com/jackc/pgx", []string{"store/postgres"}},
 	{"github.com/pressly/goose", []string{"store/postgres"}},
 	{"github.com/golang-jwt/jwt", []string{"api/auth"}},
-	{"github.com/go-jose/go-jose", []string{"api/auth"}},
+	{"github.com/go-jose/go-jose", []string{"api/auth", "internal/register/..."}},
+	{"github.com/smallstep/pkcs7", []string{"internal/cms", "internal/register/fake"}},
+	{"net/http/httptest", nil},
 	{"github.com/tink-crypto/tink-go", []string{"internal/seal"}},
 	{"html/template", []string{"api/..."}},
 	{"github.com/alecthomas/kong", []string{"cmd/..."}},
