@@ -16,6 +16,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"flette/iplos/submit"
 	"flette/iplos/yearly"
 	"flette/model"
 	"flette/store"
@@ -81,21 +82,9 @@ type yearlyRun struct {
 	Dir      string         `json:"dir"` // absolute, "" for none
 }
 
-// shipment is one written file of the extract. A list of them is what flette submit prepare
-// --shipments takes.
-type shipment struct {
-	Kind     string         `json:"kind"` // KPR_IDE or KPR_IPL
-	Target   string         `json:"target"`
-	Year     int            `json:"year"`
-	Position int64          `json:"position"`
-	SHA256   string         `json:"sha256"`
-	Path     string         `json:"path"`
-	Counts   map[string]int `json:"counts,omitempty"` // rows by service type
-}
-
 type yearlyDone struct {
-	Report    yearly.Report `json:"report"`
-	Shipments []shipment    `json:"shipments,omitempty"`
+	Report    yearly.Report     `json:"report"`
+	Shipments []submit.Shipment `json:"shipments,omitempty"`
 }
 
 var extractYearlyOp = op[yearlyRun, yearlyDone]{name: "extract-yearly", reads: true, run: func(ctx context.Context, a *app, in yearlyRun) (out yearlyDone, err error) {
@@ -156,6 +145,7 @@ type shipmentFile struct {
 	f    *os.File
 	w    *bufio.Writer
 	sum  hash.Hash
+	n    int64
 }
 
 func newShipment(dir, kind string) (*shipmentFile, error) {
@@ -177,20 +167,21 @@ func newShipment(dir, kind string) (*shipmentFile, error) {
 
 func (s *shipmentFile) Write(p []byte) (int, error) {
 	s.sum.Write(p)
+	s.n += int64(len(p))
 	return s.w.Write(p)
 }
 
-func (s *shipmentFile) finish() (shipment, error) {
+func (s *shipmentFile) finish() (submit.Shipment, error) {
 	path := filepath.Join(s.dir, s.kind+".xml")
 	err := errors.Join(s.w.Flush(), s.f.Sync(), s.f.Close())
 	if err == nil {
 		err = os.Rename(s.f.Name(), path)
 	}
 	if err != nil {
-		return shipment{}, err
+		return submit.Shipment{}, err
 	}
 	s.f = nil
-	return shipment{Kind: s.kind, SHA256: hex.EncodeToString(s.sum.Sum(nil)), Path: path}, nil
+	return submit.Shipment{Kind: s.kind, SHA256: hex.EncodeToString(s.sum.Sum(nil)), Bytes: s.n, Path: path}, nil
 }
 
 // discard removes what did not become a shipment.
