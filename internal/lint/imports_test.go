@@ -45,6 +45,7 @@ var rooms = []room{
 		tests: []string{"store/...", "iplos/...", "mobile-contract/..."},
 	},
 	{path: "iplos", may: []string{"store", "model/..."}, tests: []string{"store/...", "sync", "journal"}},
+	{path: "iplos/flow", may: []string{"iplos", "store", "model/..."}},
 	{path: "iplos/kpr", may: []string{"iplos", "store", "model/..."}, tests: []string{"store/...", "sync", "journal"}},
 	{path: "api/auth", may: []string{"model", "internal/..."}},
 	{
