@@ -119,35 +119,46 @@ func item(group string, value any, columns map[string]string) sync.RecordItem {
 	return sync.RecordItem{Group: group, Value: text, Columns: columns}
 }
 
+// Pointers into the values of the catalogue, and the columns that they come from.
+var (
+	serviceAt     = map[string]string{"": "type", "/rolling": "rolling", "/local": "local"}
+	applicationAt = map[string]string{"": "application"}
+	grantAt       = map[string]string{
+		"": "decision", "/minutes_per_week": "hours", "/resource_minutes_per_week": "resource_hours", "/rejected": "rejected", "/from": "from", "/to": "to",
+	}
+	startAt     = map[string]string{"": "start"}
+	endAt       = map[string]string{"": "end", "/reason": "end_reason"}
+	complaintAt = map[string]string{"": "complaint", "/answered": "complaint_answered"}
+	diagnosisAt = map[string]string{"": "code", "/code_system": "code_system", "/name": "name", "/from": "from", "/to": "to"}
+)
+
 func serviceOf(f *fields) sync.RecordInput {
 	in := sync.RecordInput{Section: "service", Ref: f.value["ref"], Unit: f.value["unit"]}
 	add := func(group string, value any, columns map[string]string) {
 		in.Items = append(in.Items, item(group, value, columns))
 	}
 	add("", catalogue.Service{Type: strings.TrimLeft(f.value["type"], "0"), Rolling: f.value["rolling"] == "true", Local: f.value["local"]},
-		map[string]string{"": "type", "/rolling": "rolling", "/local": "local"})
+		serviceAt)
 	if d := f.date("application"); d != "" {
-		add("application", catalogue.Application{Date: d}, map[string]string{"": "application"})
+		add("application", catalogue.Application{Date: d}, applicationAt)
 	}
 	if d := f.date("decision"); d != "" {
 		add("grant", catalogue.Grant{
 			Date: d, Minutes: f.minutes("hours"), ResourceMinutes: f.minutes("resource_hours"), Rejected: f.value["rejected"] == "true", From: f.date("from"), To: f.date("to"),
-		}, map[string]string{
-			"": "decision", "/minutes_per_week": "hours", "/resource_minutes_per_week": "resource_hours", "/rejected": "rejected", "/from": "from", "/to": "to",
-		})
+		}, grantAt)
 	} else {
 		f.needs("decision", "hours", "resource_hours", "rejected", "from", "to")
 	}
 	if d := f.date("start"); d != "" {
-		add("start", catalogue.Start{Date: d}, map[string]string{"": "start"})
+		add("start", catalogue.Start{Date: d}, startAt)
 	}
 	if d := f.date("end"); d != "" {
-		add("end", catalogue.End{Date: d, Reason: f.value["end_reason"]}, map[string]string{"": "end", "/reason": "end_reason"})
+		add("end", catalogue.End{Date: d, Reason: f.value["end_reason"]}, endAt)
 	} else {
 		f.needs("end", "end_reason")
 	}
 	if d := f.date("complaint"); d != "" {
-		add("complaint", catalogue.Complaint{Received: d, Answered: f.date("complaint_answered")}, map[string]string{"": "complaint", "/answered": "complaint_answered"})
+		add("complaint", catalogue.Complaint{Received: d, Answered: f.date("complaint_answered")}, complaintAt)
 	} else {
 		f.needs("complaint", "complaint_answered")
 	}
@@ -161,7 +172,5 @@ func serviceOf(f *fields) sync.RecordInput {
 func diagnosisOf(f *fields) sync.RecordInput {
 	v := catalogue.Diagnosis{CodeSystem: f.value["code_system"], Code: f.value["code"], Name: f.value["name"], From: f.date("from"), To: f.date("to")}
 	ref := cmp.Or(f.value["ref"], v.CodeSystem+" "+v.Code+" "+string(v.From))
-	return sync.RecordInput{Section: "diagnosis", Ref: ref, Items: []sync.RecordItem{item("", v, map[string]string{
-		"": "code", "/code_system": "code_system", "/name": "name", "/from": "from", "/to": "to",
-	})}}
+	return sync.RecordInput{Section: "diagnosis", Ref: ref, Items: []sync.RecordItem{item("", v, diagnosisAt)}}
 }

@@ -10,7 +10,6 @@ import (
 	"flette/model"
 	"flette/model/catalogue"
 	"flette/store"
-	"flette/sync"
 )
 
 type worklistCmd struct {
@@ -82,7 +81,7 @@ var worklistOp = op[worklist, []workRow]{name: "worklist", reads: true, run: fun
 			if wanted != nil && !wanted[p.Unit] {
 				continue
 			}
-			items, err := flow.Of(v, p.ID, today, in.Ahead, func() (map[string]string, error) { return findingStates(a, v, p.ID) })
+			items, err := flow.Of(v, p.ID, today, in.Ahead, func() (map[string]string, error) { return a.engine.FindingStates(v, p.ID) })
 			if err != nil {
 				return err
 			}
@@ -99,23 +98,6 @@ var worklistOp = op[worklist, []workRow]{name: "worklist", reads: true, run: fun
 	})
 	return out, err
 }}
-
-// findingStates are the states of a person's findings by "RULE UNIT".
-func findingStates(a *app, v store.View, person model.PersonID) (map[string]string, error) {
-	out := map[string]string{}
-	for after := ""; ; {
-		page, next, err := a.engine.Findings(v, &person, sync.FindingFilter{}, after, 500)
-		if err != nil {
-			return nil, err
-		}
-		for i := range page {
-			out[page[i].Rule+" "+string(page[i].Unit)] = page[i].State
-		}
-		if after = next; next == "" {
-			return out, nil
-		}
-	}
-}
 
 // Run lists what waits.
 func (c *worklistCmd) Run(ctx context.Context, out *output) error {
