@@ -372,6 +372,23 @@ type FindingCounts struct {
 	Days   []FindingDay   `json:"days,omitempty"` // with `from`
 }
 
+// WorkItem is something that waits about a person, who does not fall out of the list until it
+// is done (R107).
+type WorkItem struct {
+	Person model.PersonID `json:"person"`
+	Task   string         `json:"task"` // see flow.Task
+	Unit   model.Unit     `json:"unit"`
+	Type   string         `json:"type,omitempty"`  // code of 9151, of a service
+	Stage  string         `json:"stage,omitempty"` // of a service
+	Date   string         `json:"date,omitempty"`  // since when it waits; of renew-decision, the last day
+}
+
+// Worklist: GET /v1/worklist.
+type Worklist struct {
+	Items []WorkItem `json:"items"`
+	Next  string     `json:"next,omitempty"`
+}
+
 // ReviewList: GET /v1/reviews.
 type ReviewList struct {
 	Reviews []ReviewView `json:"reviews"`

@@ -186,7 +186,7 @@ type CatalogueUse struct {
 type Device struct {
 	ID       model.DeviceID `json:"id"`
 	Label    string         `json:"label"`
-	Kind     string         `json:"kind"` // "tablet" or "desk"
+	Kind     string         `json:"kind"` // "tablet", "desk" or "import"
 	Alg      string         `json:"alg"`
 	Key      []byte         `json:"key"` // public JWK
 	JKT      string         `json:"jkt"`

@@ -93,7 +93,7 @@ func (b *batch) scope(c *candidate) (*model.Problem, error) {
 			return model.Problemf(CodeUnknownPerson, "/person", "no such person here; it may have been moved or not imported yet"), nil
 		}
 	}
-	if c.device.Kind == KindDesk {
+	if OfServer(c.device.Kind) {
 		return nil, nil // the api has asked whether its caller may see the person
 	}
 	s, err := b.ts.scopes.of(b.tx, c.entry.Actor)

@@ -23,7 +23,11 @@ const (
 	DeviceRevoked = "revoked"
 	KindTablet    = "tablet"
 	KindDesk      = "desk"
+	KindImport    = "import" // signs what an operator takes over from a former system
 )
+
+// OfServer reports whether the server itself holds the key of a device of the kind.
+func OfServer(kind string) bool { return kind == KindDesk || kind == KindImport }
 
 // Errors of device calls.
 var (
@@ -61,7 +65,7 @@ func (e *Engine) InviteReplacement(ctx context.Context, tenant model.TenantID, l
 			if err != nil {
 				return err
 			}
-			if d.Kind == KindDesk {
+			if OfServer(d.Kind) {
 				return ErrDesk
 			}
 		}
@@ -217,7 +221,7 @@ func (e *Engine) revoke(ctx context.Context, tenant model.TenantID, id model.Dev
 		if d, err = store.Get[store.Device](tx, id.String()); err != nil {
 			return err
 		}
-		if d.Kind == KindDesk {
+		if OfServer(d.Kind) {
 			return ErrDesk
 		}
 		switch {

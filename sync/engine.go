@@ -81,6 +81,7 @@ type tenantState struct {
 	signer   *journal.Signer
 	verifier *journal.Verifier
 	desk     *desk
+	importer *desk // signs what is imported
 	issued   rootCache
 	hub      hub
 	scopes   scopes
@@ -170,6 +171,9 @@ func (e *Engine) tenant(id model.TenantID) (*tenantState, error) {
 	}
 	t := &tenantState{keys: keys, signer: signer, verifier: verifier}
 	if t.desk, err = newDesk(keys.DeskKey()); err != nil {
+		return nil, err
+	}
+	if t.importer, err = newImporter(keys.DeskKey()); err != nil {
 		return nil, err
 	}
 	actual, _ := e.tenants.LoadOrStore(id, t)

@@ -152,8 +152,8 @@ var reasons = []struct {
 // it is given: the same for the command line, the API and a test.
 func Explain(d *DeviceStatus, now model.Millis) Explanation {
 	e := Explanation{InSync: true, Code: "in-sync", Sentence: "It has handed in what it signed, and has what there is.", Facts: facts(d)}
-	if d.Kind == KindDesk {
-		e.Sentence = "It is the review desk: a part of the server."
+	if OfServer(d.Kind) {
+		e.Sentence = "It is the " + d.Label + ": a part of the server."
 		return e
 	}
 	for _, r := range reasons {

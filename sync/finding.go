@@ -130,6 +130,16 @@ func (e *Engine) findingsOf(v store.View, person model.PersonID) ([]FindingStatu
 	return out, nil
 }
 
+// FindingStates are the states of a person's findings by "RULE UNIT".
+func (e *Engine) FindingStates(v store.View, person model.PersonID) (map[string]string, error) {
+	all, err := e.findingsOf(v, person)
+	out := make(map[string]string, len(all))
+	for i := range all {
+		out[all[i].Rule+" "+string(all[i].Unit)] = all[i].State
+	}
+	return out, err
+}
+
 // factsOf is a digest of what a supervisor judges: the rule, the sentence, the place in the
 // journal where a stored finding began to hold, and the values of the unit, of the service or
 // stay that it is a part of, and of the person's own section: a visit after a death is judged

@@ -120,15 +120,8 @@ type importer struct {
 	done     *Imported
 }
 
-func (im *importer) loadUnits() error {
-	units, err := store.List[store.OrgUnit](im.tx, "", "", 0)
-	im.units = map[string]string{"": ""}
-	for _, u := range units {
-		im.units[u.ID] = u.ID
-		if u.Local != "" {
-			im.units[u.Local] = u.ID
-		}
-	}
+func (im *importer) loadUnits() (err error) {
+	im.units, err = unitsByName(im.tx)
 	return err
 }
 

@@ -244,7 +244,10 @@ func (e *Engine) RestoreDesk(ctx context.Context, tenant model.TenantID) error {
 		if err := knows(tx, ts.desk.id, ""); !errors.Is(err, ErrUnknownDevice) {
 			return err
 		}
-		return store.Put(tx, ts.desk.device(e.o.Now()))
+		if err := store.Put(tx, ts.desk.device(e.o.Now())); err != nil {
+			return err
+		}
+		return store.Put(tx, ts.importer.device(e.o.Now()))
 	})
 	return err
 }

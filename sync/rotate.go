@@ -90,7 +90,7 @@ func (e *Engine) retire(tx store.Tx, d *store.Device, r Rotation, now model.Mill
 		return err
 	}
 	switch {
-	case d.Kind == KindDesk:
+	case OfServer(d.Kind):
 		return ErrDesk
 	case d.JKT != r.Old:
 		return BoundTo(d, r.Old)

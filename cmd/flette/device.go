@@ -216,7 +216,7 @@ var deviceListOp = op[model.TenantID, []deviceView]{name: "device-list", reads: 
 	list, err := a.engine.Devices(ctx, in, "", 0)
 	out := []deviceView{}
 	for i := range list {
-		if list[i].Kind != sync.KindDesk {
+		if !sync.OfServer(list[i].Kind) {
 			out = append(out, viewDevice(&list[i], a.engine.Now()))
 		}
 	}
@@ -303,8 +303,8 @@ func (a *app) tablet(ctx context.Context, tenant model.TenantID, id model.Device
 	if errors.Is(err, store.ErrNotFound) {
 		return d, problemf("not-found", "there is no tablet with this id; flette device list shows those that are")
 	}
-	if err == nil && d.Kind == sync.KindDesk {
-		return d, problemf("not-a-tablet", "this is the review desk of the municipality, not a tablet")
+	if err == nil && sync.OfServer(d.Kind) {
+		return d, problemf("not-a-tablet", "this is the %s of the municipality, not a tablet", d.Label)
 	}
 	return d, err
 }
