@@ -10,8 +10,9 @@
 //
 // # Which registrations are of the year (R73)
 //
-// One that was registered by 31 December. What carries a date of its own (a score that was
-// assessed on another day) counts by that date. A correction, void, reinstate or decision speaks
+// What carries a date of its own (a decision, a start, a score that was assessed on another day)
+// counts by that date, whenever it was registered; anything else when it was registered by 31
+// December. A correction, void, reinstate or decision speaks
 // of what was there, and counts whenever it was signed: mistakes are mended in the window of
 // January.
 //

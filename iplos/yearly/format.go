@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"encoding/xml"
 	"io"
+	"slices"
 	"strconv"
 )
 
@@ -113,13 +114,13 @@ func (d *document) text(s string) {
 // open writes a start tag without its end; empty attributes are left out.
 func (d *document) open(name string, attributes ...string) {
 	d.text("<" + name)
-	for i := 0; i < len(attributes); i += 2 {
-		if attributes[i+1] == "" {
+	for pair := range slices.Chunk(attributes, 2) {
+		if pair[1] == "" {
 			continue
 		}
-		d.text(" " + attributes[i] + `="`)
+		d.text(" " + pair[0] + `="`)
 		if d.err == nil {
-			d.err = xml.EscapeText(d.w, []byte(attributes[i+1]))
+			d.err = xml.EscapeText(d.w, []byte(pair[1]))
 		}
 		d.text(`"`)
 	}

@@ -187,9 +187,7 @@ func (r *run) person(doc *store.Person) (*Person, error) {
 			}
 		}
 	}
-	if err := r.services(p, states); err != nil {
-		return nil, err
-	}
+	r.services(p, states)
 	r.values(p, states)
 	if len(p.Services) == 0 && len(p.Repeated) == 0 {
 		r.exclude(doc.BrukerNr, "R74", NothingToSay)
@@ -224,13 +222,18 @@ func (r *run) counts(act model.Act, signed model.Millis, value []byte) bool {
 	case model.ActCorrect, model.ActVoid, model.ActReinstate, model.ActDecide:
 		return true
 	}
-	var own struct {
-		Assessed catalogue.Date `json:"assessed"`
+	var own struct{ Type, Assessed, Date, Decided, Received, From, Start, Month string }
+	if json.Unmarshal(value, &own, json.MatchCaseInsensitiveNames(true)) != nil {
+		return false
 	}
-	if json.Unmarshal(value, &own) == nil && own.Assessed != "" {
-		return own.Assessed <= r.last
+	date := cmp.Or(own.Assessed, own.Date, own.Decided, own.Received, own.From, own.Start, own.Month)
+	switch {
+	case date == "" && own.Type != "":
+		return true // a service: its parts have the dates
+	case date == "":
+		date = model.DateInOslo(signed)
 	}
-	return catalogue.Date(model.DateInOslo(signed)) <= r.last
+	return date <= string(r.last)
 }
 
 func (r *run) exclude(bruker int64, rule, code string) {

@@ -8,7 +8,7 @@ import (
 
 // services takes the services of the year by the rules that the users of the register apply
 // (R76), so that what they would drop is known before it is sent.
-func (r *run) services(p *Person, states []*model.UnitState) error {
+func (r *run) services(p *Person, states []*model.UnitState) {
 	for _, s := range iplos.GroupServices(states) {
 		if s.Type == "" {
 			continue // nothing but a part of it has come
@@ -18,13 +18,8 @@ func (r *run) services(p *Person, states []*model.UnitState) error {
 			r.drop(p, s, rule, code)
 			continue
 		}
-		row, err := r.row(s)
-		if err != nil {
-			return err
-		}
-		p.Services = append(p.Services, row)
+		p.Services = append(p.Services, r.row(s))
 	}
-	return nil
 }
 
 func (r *run) judge(s *iplos.Service) (rule, code string) {
@@ -67,7 +62,7 @@ func (r *run) judge(s *iplos.Service) (rule, code string) {
 	return "", ""
 }
 
-func (r *run) row(s *iplos.Service) (Service, error) {
+func (r *run) row(s *iplos.Service) Service {
 	read, _ := r.cat.ServiceOn(s.Type, r.last)
 	out := Service{ID: s.ID, Type: read, Rejected: s.Rejected(), Rolling: s.Rolling}
 	kind := r.cat.Service(read)
@@ -93,7 +88,7 @@ func (r *run) row(s *iplos.Service) (Service, error) {
 		out.Complaint, out.Answer = string(c.Received), string(c.Answered)
 	}
 	if s.Rejected() {
-		return out, nil // R50: neither start nor end
+		return out // R50: neither start nor end
 	}
 	if s.Start != nil {
 		out.Start = string(s.Start.Date)
@@ -108,5 +103,5 @@ func (r *run) row(s *iplos.Service) (Service, error) {
 		}
 		out.OrgNumber, _, _ = iplos.OrgNumberAt(r.v, s.Provider.Unit, at)
 	}
-	return out, nil
+	return out
 }

@@ -215,6 +215,13 @@ func TestCounts(t *testing.T) {
 		{model.ActRegister, at(2026, 12, 31, 23), `{"score":3}`, false}, // past midnight in Norway
 		{model.ActRegister, at(2027, 1, 5, 9), `{"score":3,"assessed":"2026-12-30"}`, true},
 		{model.ActRegister, at(2026, 12, 1, 9), `{"score":3,"assessed":"2027-01-01"}`, false},
+		{model.ActRegister, at(2027, 1, 5, 9), `{"date":"2026-12-31"}`, true},
+		{model.ActRegister, at(2026, 12, 5, 9), `{"date":"2027-01-01","minutes_per_week":60}`, false},
+		{model.ActRegister, at(2027, 1, 5, 9), `{"type":"15"}`, true},
+		{model.ActRegister, at(2027, 1, 5, 9), `{"type":"24","start":"2027-01-02"}`, false},
+		{model.ActRegister, at(2027, 1, 5, 9), `{"month":"2026-12"}`, true},
+		{model.ActRegister, at(2027, 1, 5, 9), `{"month":"2027-01"}`, false},
+		{model.ActRegister, at(2027, 1, 5, 9), `{"code":"1"}`, false},
 		{model.ActConfirm, at(2027, 1, 5, 9), `{"score":3}`, false},
 		{model.ActCorrect, at(2027, 1, 5, 9), `{"score":3}`, true},
 		{model.ActVoid, at(2027, 1, 5, 9), ``, true},
