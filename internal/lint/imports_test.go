@@ -46,6 +46,7 @@ var rooms = []room{
 	},
 	{path: "iplos", may: []string{"store", "model/..."}, tests: []string{"store/...", "sync", "journal"}},
 	{path: "iplos/kpr", may: []string{"iplos", "store", "model/..."}, tests: []string{"store/...", "sync", "journal"}},
+	{path: "iplos/measure", may: []string{"iplos", "store", "model/..."}, tests: []string{"store/...", "sync", "journal"}},
 	{path: "api/auth", may: []string{"model", "internal/..."}},
 	{
 		path:  "api/...",
