@@ -41,6 +41,7 @@ type cli struct {
 	Unit     unitCmd     `cmd:"" help:"Organisation units: import, list."`
 	Mapping  mappingCmd  `cmd:"" help:"Local services and the types they are registered under: import, list."`
 	Hours    hoursCmd    `cmd:"" help:"Granted hours and time: report, convert."`
+	Report   reportCmd   `cmd:"" help:"Persons by function group and indicator, aggregated, without small counts."`
 	Caseload caseloadCmd `cmd:"" help:"Who may see whom: assign, end, show, block, unblock, glass, follow-up."`
 	Device   deviceCmd   `cmd:"" help:"Tablets: invite, list, revoke."`
 	User     userCmd     `cmd:"" help:"Access without an identity provider: token."`
