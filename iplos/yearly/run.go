@@ -267,6 +267,7 @@ func find(states []*model.UnitState, path model.Unit) *model.UnitState {
 // variable has a registration of its own, that one counts.
 func (r *run) values(p *Person, states []*model.UnitState) {
 	reserved := false
+	now, old := r.byUnit(states)
 	for i := range r.cat.Variables {
 		v := &r.cat.Variables[i]
 		if v.Unit == "" || v.Closed || v.LocalOnly || v.From > r.last || v.To != "" && v.To < r.first {
@@ -275,9 +276,9 @@ func (r *run) values(p *Person, states []*model.UnitState) {
 		if section, _, _ := strings.Cut(v.Unit, "/"); strings.Contains(v.Unit, "*") || section == "service" {
 			continue
 		}
-		s := find(states, model.Unit(v.Unit))
+		s := now[model.Unit(v.Unit)]
 		if s == nil {
-			s = r.old(states, model.Unit(v.Unit))
+			s = old[model.Unit(v.Unit)]
 		}
 		if s == nil {
 			continue
@@ -305,20 +306,23 @@ func (r *run) values(p *Person, states []*model.UnitState) {
 	}
 }
 
-// old finds a registration under a variable that was replaced by this one, as it is read now.
-func (r *run) old(states []*model.UnitState, unit model.Unit) *model.UnitState {
+// byUnit finds registrations by their unit, and those under a variable that was replaced by the
+// unit as which they are read at the end of the year.
+func (r *run) byUnit(states []*model.UnitState) (now, old map[model.Unit]*model.UnitState) {
+	now, old = make(map[model.Unit]*model.UnitState, len(states)), map[model.Unit]*model.UnitState{}
 	for _, s := range states {
 		head := s.Shown()
-		if head == nil || s.Unit == unit {
+		if head == nil || strings.HasPrefix(string(s.Unit), "service/") {
 			continue
 		}
-		if read := r.cat.ReadAt(s.Unit, head.Value, r.last); read.Old && read.Unit == unit && read.Value != nil {
+		now[s.Unit] = s
+		if read := r.cat.ReadAt(s.Unit, head.Value, r.last); read.Old && read.Unit != s.Unit && read.Value != nil && old[read.Unit] == nil {
 			h := *head
 			h.Value = read.Value
-			return &model.UnitState{Unit: unit, Heads: []model.Head{h}}
+			old[read.Unit] = &model.UnitState{Unit: read.Unit, Heads: []model.Head{h}}
 		}
 	}
-	return nil
+	return now, old
 }
 
 func registered(s *model.UnitState) string { return model.DateInOslo(s.Shown().Stamp.TEff) }
