@@ -107,6 +107,13 @@ func TestBlockedByName(t *testing.T) {
 			t.Errorf("%s: %+v, and for nobody %+v", path, a, b)
 		}
 	}
+	// So is the proof of an entry, whose id and person are known from before.
+	proof := "/v1/journal/inclusion?entry=" + held.String() + "&person="
+	a := w.refused("not-found", w.request("GET", proof+person.String(), token, nil))
+	b := w.refused("not-found", w.request("GET", proof+model.PersonID{9}.String(), token, nil))
+	if a.Pointer != b.Pointer || a.Detail != b.Detail {
+		t.Errorf("inclusion: %+v, and for nobody %+v", a, b)
+	}
 	decision := w.request("POST", "/v1/reviews/"+review+"/decision", token, contract.DecisionRequest{Value: []byte(`{"score":2}`), Reason: &because})
 	decision.Header.Set("If-Match", `"`+reviews.Reviews[0].HeadSet+`"`)
 	w.refused("not-found", decision)

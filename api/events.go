@@ -67,7 +67,7 @@ func (p *pokes) next() ([]byte, error) {
 		return []byte(event(contract.EventPull)), nil
 	}
 	now := p.s.o.Now()
-	wait := min(heartbeat, p.old.Sub(now), p.lease.Time().Sub(now))
+	wait := min(p.sub.Edge(model.MillisOf(now), heartbeat), p.old.Sub(now), p.lease.Time().Sub(now))
 	timer := time.NewTimer(max(wait, 0))
 	defer timer.Stop()
 	select {

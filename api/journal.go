@@ -49,6 +49,13 @@ func getInclusion(c *call) (answer, error) {
 		whose := model.PersonID{}
 		if person != nil {
 			whose = *person
+			access, err := c.access(v)
+			if err != nil {
+				return err
+			}
+			if access.Barred(whose) {
+				return store.ErrNotFound
+			}
 		}
 		at, err := v.EntryPosition(whose, id)
 		if err != nil {

@@ -85,7 +85,7 @@ var Codes = []Code{
 
 	// Authentic entries that cannot be applied: kept, receipted, waiting for a person.
 	{"invalid-payload", 0, OutcomeQuarantined, RetryNever, "The payload is not strict JSON of the entry schema."},
-	{"unknown-version", 0, OutcomeQuarantined, RetryNever, "The payload's contract version is not known to this server."},
+	{"unknown-version", 0, OutcomeQuarantined, RetryNever, "The payload's contract version is not known to this server: it waits until the server is upgraded, and can be released then."},
 	{"unknown-unit", 0, OutcomeQuarantined, RetryNever, "The catalogue does not know the unit."},
 	{"unit-closed", 0, OutcomeQuarantined, RetryNever, "The catalogue lists the variable but takes no registrations of it yet."},
 	{"value-invalid", 0, OutcomeQuarantined, RetryNever, "The value does not fit the unit."},

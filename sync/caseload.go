@@ -196,14 +196,18 @@ func (a *Access) Caseload() []model.PersonID {
 	return out
 }
 
+// Barred reports whether the actor is kept from the person by name, whatever the roles.
+func (a *Access) Barred(person model.PersonID) bool {
+	_, barred := holds(a.reach.person(person).barred, a.at)
+	return barred
+}
+
 // Sees reports whether the actor may see the person. Nothing tells a person who does not
 // exist from one who may not be seen.
 func (a *Access) Sees(person model.PersonID) bool {
-	may := a.reach.person(person)
 	if a.all {
-		_, barred := holds(may.barred, a.at)
-		return !barred
+		return !a.Barred(person)
 	}
-	_, has := holds(may.have, a.at)
+	_, has := holds(a.reach.person(person).have, a.at)
 	return has
 }

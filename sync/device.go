@@ -68,6 +68,9 @@ func (e *Engine) InviteReplacement(ctx context.Context, tenant model.TenantID, l
 			if OfServer(d.Kind) {
 				return ErrDesk
 			}
+			if !d.ReplacedBy.IsZero() {
+				return model.Problemf("invalid-member", "/replaces", "device %s has taken its place already: replace that one", d.ReplacedBy)
+			}
 		}
 		return store.Put(tx, store.Invite{CodeHash: codeHash(code), Label: label, Expires: expires, Replaces: replaces})
 	})
@@ -189,6 +192,9 @@ func replace(tx store.Tx, old, by model.DeviceID, now model.Millis) error {
 	d, err := store.Get[store.Device](tx, old.String())
 	if err != nil {
 		return err
+	}
+	if !d.ReplacedBy.IsZero() {
+		return ErrInvite // of two codes for one place the first one used gets it
 	}
 	d.ReplacedBy = by
 	if d.State == DeviceActive {

@@ -43,16 +43,16 @@ func (e *Engine) Digest(ctx context.Context, r DigestRequest) (*DigestReport, er
 	if err != nil {
 		return nil, err
 	}
-	c, err := decodeCursor(ts.keys, r.Tenant, r.Device, r.Actor, r.Cursor)
-	if err != nil {
-		return nil, err
-	}
-	if c.mark {
-		return nil, ErrCursor
-	}
 	out := &DigestReport{}
 	err = e.st.View(ctx, r.Tenant, func(v store.View) error {
 		if err := mayFetch(v, r.Device, r.JKT); err != nil {
+			return err // before anything is said of the cursor, like a pull: the order goes first
+		}
+		c, err := decodeCursor(ts.keys, r.Tenant, r.Device, r.Actor, r.Cursor)
+		if err == nil && c.mark {
+			err = ErrCursor
+		}
+		if err != nil {
 			return err
 		}
 		if err := c.check(v); err != nil {

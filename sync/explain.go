@@ -18,6 +18,7 @@ type DeviceStatus struct {
 	Held     int          // entries of the device that wait in quarantine
 	ForLogin int          // of these, the ones that the next login lets through
 	Size     int64        // of the journal
+	TooNew   int          // of these, the ones of a contract version that this server does not know
 	Floor    int          // oldest contract version that is applied without a supervisor
 }
 
@@ -107,6 +108,10 @@ var reasons = []struct {
 	{"waits-for-login", func(d *DeviceStatus, _ model.Millis) (string, string) {
 		return when(d.ForLogin > 0, fmt.Sprintf("%s signed after the session had ended: the next login of the nurse lets them through.", count(d.ForLogin, "entry", "entries")),
 			"The nurse logs in on it where there is coverage.")
+	}},
+	{"unknown-version", func(d *DeviceStatus, _ model.Millis) (string, string) {
+		return when(d.TooNew > 0, fmt.Sprintf("%s in quarantine: its app signs a version of the contract that this server does not know.", waits(d.TooNew)),
+			"Upgrade the server. A supervisor can then release what waits (flette quarantine list).")
 	}},
 	{"quarantined", func(d *DeviceStatus, _ model.Millis) (string, string) {
 		return when(d.Held > d.ForLogin, fmt.Sprintf("%s in quarantine for a supervisor.", waits(d.Held-d.ForLogin)), "A supervisor looks at what waits (flette quarantine list), and releases or closes it.")

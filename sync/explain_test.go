@@ -48,6 +48,7 @@ func TestExplain(t *testing.T) {
 		}},
 		{"gap", "seq 3-5, 7.", func(d *sync.DeviceStatus) { d.Chain.Missing = []store.Gap{{From: 3, To: 5}, {From: 7, To: 7}} }},
 		{"waits-for-login", "2 entries signed after", func(d *sync.DeviceStatus) { d.Held, d.ForLogin = 2, 2 }},
+		{"unknown-version", "1 entry waits in quarantine: its app signs a version", func(d *sync.DeviceStatus) { d.Held, d.TooNew = 3, 1 }},
 		{"quarantined", "1 entry waits in quarantine", func(d *sync.DeviceStatus) { d.Held = 1 }},
 		{"outbox", "held 4 entries, the oldest signed at 2026-11-21T08:00:00Z", func(d *sync.DeviceStatus) { d.Diary.Outbox, d.Diary.Oldest = 4, now-day }},
 		{"last-error", "Its last call failed: store-full", func(d *sync.DeviceStatus) { d.Diary.Problem, d.Diary.ProblemAt = "store-full", now }},

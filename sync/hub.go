@@ -4,6 +4,7 @@ import (
 	"context"
 	gosync "sync"
 	"sync/atomic"
+	"time"
 
 	"flette/model"
 	"flette/store"
@@ -177,6 +178,18 @@ func (s *Subscription) Due(now model.Millis) bool {
 	return s.watch.edge != 0 && s.watch.edge <= now
 }
 
+// Edge is how long it is until time alone changes the caseload: 0 when it has, and limit when
+// that is sooner or nothing changes.
+func (s *Subscription) Edge(now model.Millis, limit time.Duration) time.Duration {
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	edge := s.watch.edge
+	if edge == 0 || edge-now >= model.Millis(limit.Milliseconds()) {
+		return limit
+	}
+	return time.Duration(max(edge-now, 0)) * time.Millisecond
+}
+
 // Fresh reads the caseload anew when it has changed since it was read last.
 func (s *Subscription) Fresh(ctx context.Context) error {
 	w, h := s.watch, s.hub
@@ -290,6 +303,9 @@ func (w *watch) poke() {
 	}
 }
 
+// forever is longer than anybody waits.
+const forever = 24 * time.Hour
+
 // PullWait is Pull that waits for news until ctx is done: then the empty page is returned.
 func (e *Engine) PullWait(ctx context.Context, r PullRequest) (*PullPage, error) {
 	work := context.WithoutCancel(ctx)
@@ -303,11 +319,15 @@ func (e *Engine) PullWait(ctx context.Context, r PullRequest) (*PullPage, error)
 		if err != nil || len(page.Items) > 0 || page.More {
 			return page, err
 		}
+		timer := time.NewTimer(s.Edge(e.o.Now(), forever))
 		select {
 		case <-ctx.Done():
+			timer.Stop()
 			return page, nil
 		case <-s.wake:
+		case <-timer.C: // somebody's time has come, or is over
 		}
+		timer.Stop()
 		if err := s.Fresh(work); err != nil {
 			return nil, err
 		}

@@ -8,6 +8,8 @@ import (
 	gosync "sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"flette/model"
 	"flette/store"
@@ -151,6 +153,48 @@ func TestPokesOfTime(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// A held pull that nobody pokes brings who comes, and takes who leaves, when their time comes.
+func TestHeldPullOfTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1)
+		lars := w.tablet("lars", model.RoleNurse)
+		if _, err := w.e.Assign(t.Context(), w.tenant, sync.Assign{
+			Actor: "lars", Persons: w.persons, From: day0 + 20*sec, To: day0 + 50*sec, By: "test",
+		}); err != nil {
+			t.Fatal(err)
+		}
+		lars.pull(0)
+		for _, step := range []struct {
+			at      model.Millis
+			removed bool
+		}{{day0 + 20*sec, false}, {day0 + 50*sec, true}} {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			type answer struct {
+				page *sync.PullPage
+				err  error
+			}
+			got := make(chan answer, 1)
+			go func() {
+				page, err := w.e.PullWait(ctx, sync.PullRequest{Tenant: w.tenant, Device: lars.id, Actor: "lars", Cursor: lars.cursor})
+				got <- answer{page, err}
+			}()
+			synctest.Wait() // it is held, and looks at no clock until its timer rings
+			began := time.Now()
+			ahead := time.Duration(step.at-w.now) * time.Millisecond
+			w.now = step.at
+			a := <-got
+			cancel()
+			if a.err != nil || len(a.page.Items) == 0 || a.page.Items[0].Removed != step.removed || (a.page.Items[0].Added == nil) != step.removed {
+				t.Fatalf("at %d: %+v, %v", step.at-day0, a.page, a.err)
+			}
+			if took := time.Since(began); took != ahead {
+				t.Errorf("at %d: after %v, not %v", step.at-day0, took, ahead)
+			}
+			lars.cursor = a.page.Cursor
+		}
+	})
 }
 
 // The device of a quarantined entry is told what became of it, whoever has the person.

@@ -221,6 +221,32 @@ func TestReplaceWhatCannotBe(t *testing.T) {
 	if d := old.device(); d.Reason != "stolen" || d.ReplacedBy != a.id || d.Standing().Do != sync.OrderWipe || !d.Compromised {
 		t.Errorf("%+v", d.Device)
 	}
+	// A place is taken once: there is no code for it any more.
+	var p *model.Problem
+	if _, _, err := w.e.InviteReplacement(t.Context(), w.tenant, "x", old.id); !errors.As(err, &p) || p.Pointer != "/replaces" || !strings.Contains(p.Detail, a.id.String()) {
+		t.Errorf("a device that was replaced: %v", err)
+	}
+}
+
+// Of two codes for one place, the first that is used gets it; the other makes nothing.
+func TestTwoCodesForOnePlace(t *testing.T) {
+	w := newWorld(t, 0)
+	a := w.tablet("anne", model.RoleNurse)
+	old := *a
+	var codes [2]string
+	for i := range codes {
+		var err error
+		if codes[i], _, err = w.e.InviteReplacement(t.Context(), w.tenant, "x", old.id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a.enrol(codes[0])
+	if _, err := w.e.Enrol(t.Context(), sync.Enrolment{Tenant: w.tenant, Code: codes[1], Key: w.tablet("stig", model.RoleNurse).newKey()}); !errors.Is(err, sync.ErrInvite) {
+		t.Errorf("the second code: %v", err)
+	}
+	if d := old.device(); d.ReplacedBy != a.id {
+		t.Errorf("replaced by %s", d.ReplacedBy)
+	}
 }
 
 // enrol gives the tablet a new key and a new id.

@@ -447,6 +447,15 @@ func TestDigest(t *testing.T) {
 	if _, err := w.e.Digest(t.Context(), r); !errors.As(err, &problem) {
 		t.Errorf("named twice: %v", err)
 	}
+	// A device that was revoked hears its order, whatever its cursor is.
+	stig := w.tablet("stig", model.RoleNurse)
+	if _, err := w.e.Revoke(t.Context(), w.tenant, stig.id, "lost"); err != nil {
+		t.Fatal(err)
+	}
+	var revoked *sync.RevokedError
+	if _, err := w.e.Digest(t.Context(), sync.DigestRequest{Tenant: w.tenant, Device: stig.id, Actor: "stig", Cursor: "none"}); !errors.As(err, &revoked) {
+		t.Errorf("revoked, and no cursor: %v", err)
+	}
 	// While pages are still to come there is no verdict.
 	lars.cursor = ""
 	page, err := w.e.Pull(t.Context(), sync.PullRequest{Tenant: w.tenant, Device: lars.id, Actor: "lars", Limit: 1})

@@ -72,6 +72,9 @@ func (e *Engine) status(v store.View, tenant model.TenantID, d store.Device) (s 
 		if item.Code == CodeLeaseExpired {
 			s.ForLogin++
 		}
+		if item.Code == CodeUnknownVersion {
+			s.TooNew++
+		}
 	}
 	return s, nil
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+
+	"flette/api"
 )
 
 // adminOp is an op of any input and output.
@@ -58,7 +60,7 @@ type adminServer struct {
 
 var errServerRuns = problemf("server-runs", "a server runs on this data folder already")
 
-func startAdmin(a *app) (*adminServer, error) {
+func startAdmin(a *app, served *api.Server) (*adminServer, error) {
 	path := socketPath(a.dir)
 	running, err := serverRuns(a.dir)
 	if err != nil {
@@ -81,6 +83,7 @@ func startAdmin(a *app) (*adminServer, error) {
 	for _, o := range adminOps {
 		mux.HandleFunc("POST /op/"+o.opName(), func(w http.ResponseWriter, r *http.Request) { answerOp(w, r, a, o) })
 	}
+	mux.HandleFunc("GET /metrics", a.serveMetrics(served))
 	s := &adminServer{
 		http: &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelWarn)},
 		done: make(chan struct{}),

@@ -29,7 +29,7 @@ func TestOtherVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer a.Close()
-	s, err := startAdmin(a)
+	s, err := startAdmin(a, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +47,7 @@ func TestOtherVersion(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	}
-	if _, err := startAdmin(a); !errors.Is(err, errServerRuns) {
+	if _, err := startAdmin(a, nil); !errors.Is(err, errServerRuns) {
 		t.Errorf("a second server gave %v", err)
 	}
 	if err := s.stop(context.Background()); err != nil {
@@ -65,7 +65,7 @@ func TestSocketIsPrivate(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer a.Close()
-	s, err := startAdmin(a)
+	s, err := startAdmin(a, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func TestSocketNameTooLong(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer a.Close()
-	if _, err := startAdmin(a); err == nil || problemOf(err).Code != "socket" {
+	if _, err := startAdmin(a, nil); err == nil || problemOf(err).Code != "socket" {
 		t.Errorf("got %v", err)
 	}
 	if _, err := doOp(t.Context(), dataFlags{Data: dir}, tenantListOp, struct{}{}); err != nil {

@@ -149,7 +149,7 @@ func (f *fleet) stampede(ctx context.Context, tokens []string, count *tally, h *
 	var took []time.Duration
 	began := f.now()
 	for _, a := range order {
-		if err := waitFor(ctx, a.at-f.now().Sub(began)); err != nil {
+		if err := wait(ctx, a.at-f.now().Sub(began)); err != nil {
 			break
 		}
 		wg.Go(func() {
@@ -173,17 +173,6 @@ func (f *fleet) stampede(ctx context.Context, tokens []string, count *tally, h *
 	h.DrainedSeconds = f.now().Sub(began).Seconds()
 	h.TabletP50, h.TabletP99 = quantile(took, 0.5)/1000, quantile(took, 0.99)/1000
 	return nil
-}
-
-func waitFor(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // comeBack is one tablet's morning.
@@ -228,7 +217,7 @@ func (f *fleet) sample(most *int64) (stop func()) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		for waitFor(ctx, 250*time.Millisecond) == nil {
+		for wait(ctx, 250*time.Millisecond) == nil {
 			if u, ok := processUsage(f.target.pid); ok {
 				*most = max(*most, u.heap)
 			}

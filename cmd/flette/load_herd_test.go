@@ -35,7 +35,7 @@ func TestHerd(t *testing.T) {
 	t.Logf("seed %d", f.plan.Seed)
 	f.herd = herdPlan{Login: 30}
 	// They come back sooner than they are told, which gains them nothing but is sooner over.
-	f.sleep = func(ctx context.Context, d time.Duration) error { return waitFor(ctx, d/20) }
+	f.sleep = func(ctx context.Context, d time.Duration) error { return wait(ctx, d/20) }
 	r, err := f.runHerd(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -269,7 +269,7 @@ func (a *app) tokenKey(t model.TenantID) (kid string, key ed25519.PrivateKey, er
 // serve answers on the listener and on the admin socket until ctx is done, then lets what
 // runs finish.
 func (a *app) serve(ctx context.Context, s *api.Server, ln net.Listener, ready func() error) error {
-	admin, err := startAdmin(a)
+	admin, err := startAdmin(a, s)
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}

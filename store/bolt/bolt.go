@@ -111,6 +111,9 @@ func Open(dir string, o Options) (*Store, error) {
 		return nil, err
 	}
 	for _, f := range files {
+		if !o.ReadOnly && strings.HasSuffix(f.Name(), newSuffix) {
+			s.dropUnfinished(f)
+		}
 		name, ok := strings.CutSuffix(f.Name(), fileSuffix)
 		if !ok {
 			continue
@@ -124,6 +127,20 @@ func Open(dir string, o Options) (*Store, error) {
 		}
 	}
 	return s, nil
+}
+
+// newSuffix ends the name of a tenant's file while it is made.
+const newSuffix = ".new"
+
+// unfinishedAfter is when nobody can still be at work on a file that is being made: that takes
+// less than a second.
+const unfinishedAfter = time.Hour
+
+// dropUnfinished removes what a creation left that was killed: nothing was promised with it.
+func (s *Store) dropUnfinished(f os.DirEntry) {
+	if info, err := f.Info(); err == nil && info.Mode().IsRegular() && time.Since(info.ModTime()) > unfinishedAfter {
+		_ = os.Remove(filepath.Join(s.dir, f.Name())) // it is in nobody's way
+	}
 }
 
 // openFile opens a file found in the directory. An empty one is no tenant: its creation was
@@ -187,7 +204,7 @@ func (s *Store) CreateTenant(ctx context.Context, t store.Tenant) error {
 // createFile writes a complete file under another name and links it to its own: linking
 // never replaces a file that another process made meanwhile.
 func (s *Store) createFile(t store.Tenant) error {
-	f, err := os.CreateTemp(s.dir, string(t.ID)+".*.new") // mode 0600
+	f, err := os.CreateTemp(s.dir, string(t.ID)+".*"+newSuffix) // mode 0600
 	if err != nil {
 		return refused(err)
 	}
