@@ -92,7 +92,7 @@ func openApp(o appOptions) (*app, error) {
 	} else if err := errors.Join(os.MkdirAll(o.Dir, 0o700), os.MkdirAll(o.Keys, 0o700)); err != nil {
 		return nil, err
 	}
-	st, err := bolt.Open(o.Dir, bolt.Options{ReadOnly: o.ReadOnly, NoWalk: o.NoWalk, NoGrouping: o.NoGroup})
+	st, err := bolt.Open(o.Dir, bolt.Options{ReadOnly: o.ReadOnly, NoWalk: o.NoWalk, NoGrouping: o.NoGroup, Now: time.Now})
 	if err != nil {
 		return nil, err
 	}

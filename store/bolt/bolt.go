@@ -56,6 +56,10 @@ type Options struct {
 	NoWalk          bool          // do not read all pages at the opening: the caller runs Check
 	InitialMmapSize int           // bytes of address space per file, 0 for 1 GiB on 64-bit machines
 
+	// Now tells how old the files of creations are that did not end: old ones are removed at
+	// the opening. nil leaves them.
+	Now func() time.Time
+
 	maxSize  int           // tests: largest file
 	pageSize int           // tests: bytes per page, 0 for the system's
 	links    time.Duration // tests: how old the last look at the linking pages may be, 0 for linksEvery
@@ -111,7 +115,7 @@ func Open(dir string, o Options) (*Store, error) {
 		return nil, err
 	}
 	for _, f := range files {
-		if !o.ReadOnly && strings.HasSuffix(f.Name(), newSuffix) {
+		if !o.ReadOnly && o.Now != nil && strings.HasSuffix(f.Name(), newSuffix) {
 			s.dropUnfinished(f)
 		}
 		name, ok := strings.CutSuffix(f.Name(), fileSuffix)
@@ -138,7 +142,7 @@ const unfinishedAfter = time.Hour
 
 // dropUnfinished removes what a creation left that was killed: nothing was promised with it.
 func (s *Store) dropUnfinished(f os.DirEntry) {
-	if info, err := f.Info(); err == nil && info.Mode().IsRegular() && time.Since(info.ModTime()) > unfinishedAfter {
+	if info, err := f.Info(); err == nil && info.Mode().IsRegular() && s.opts.Now().Sub(info.ModTime()) > unfinishedAfter {
 		_ = os.Remove(filepath.Join(s.dir, f.Name())) // it is in nobody's way
 	}
 }

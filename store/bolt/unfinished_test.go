@@ -31,7 +31,7 @@ func TestUnfinishedCreations(t *testing.T) {
 		}
 	}
 	for _, readOnly := range []bool{true, false} {
-		s, err := Open(dir, Options{ReadOnly: readOnly})
+		s, err := Open(dir, Options{ReadOnly: readOnly, Now: func() time.Time { return now }})
 		if err != nil {
 			t.Fatal(err)
 		}
