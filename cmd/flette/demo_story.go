@@ -92,6 +92,8 @@ var demoSteps = []step{
 	{"quarantine", "The supervisor closes the entry that could not be right", (*story).closeQuarantine},
 	{"kpr-changes", "The next message tells only what changed", (*story).nextMessage},
 	{"receipt", "A tablet checks that its work is in the journal, trusting the key alone", (*story).receipt},
+	{"mangler", "What the register would miss is counted by unit and rule", (*story).mangler},
+	{"report", "Persons are counted by function group, without small counts", (*story).report},
 	{"verify", "The journal is replayed and compared with every table", (*story).verify},
 }
 

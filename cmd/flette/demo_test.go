@@ -130,7 +130,7 @@ func checkTranscript(t *testing.T, dir, checkpoint string) {
 	want := []string{
 		"municipality", "enrolment", "login", "offline-morning", "wrong-order", "lost-answer", "bad-entry", "clock-ahead",
 		"reconnect", "review", "decision", "news", "finding", "kpr-message", "offline-afternoon", "reconnect-afternoon",
-		"correction", "weekly-time", "quarantine", "kpr-changes", "receipt", "verify",
+		"correction", "weekly-time", "quarantine", "kpr-changes", "receipt", "mangler", "report", "verify",
 	}
 	if diff := cmp.Diff(want, names); diff != "" {
 		t.Errorf("steps (-want +got)\n%s", diff)
