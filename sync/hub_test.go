@@ -158,7 +158,9 @@ func TestPokesOfTime(t *testing.T) {
 // A held pull that nobody pokes brings who comes, and takes who leaves, when their time comes.
 func TestHeldPullOfTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, 1)
+		start := time.Now()
+		now := func() model.Millis { return day0 + model.Millis(time.Since(start).Milliseconds()) }
+		w := newWorldWith(t, 1, sync.Options{Now: now})
 		lars := w.tablet("lars", model.RoleNurse)
 		if _, err := w.e.Assign(t.Context(), w.tenant, sync.Assign{
 			Actor: "lars", Persons: w.persons, From: day0 + 20*sec, To: day0 + 50*sec, By: "test",
@@ -180,10 +182,9 @@ func TestHeldPullOfTime(t *testing.T) {
 				page, err := w.e.PullWait(ctx, sync.PullRequest{Tenant: w.tenant, Device: lars.id, Actor: "lars", Cursor: lars.cursor})
 				got <- answer{page, err}
 			}()
-			synctest.Wait() // it is held, and looks at no clock until its timer rings
+			synctest.Wait() // it is held
 			began := time.Now()
-			ahead := time.Duration(step.at-w.now) * time.Millisecond
-			w.now = step.at
+			ahead := time.Duration(step.at-now()) * time.Millisecond
 			a := <-got
 			cancel()
 			if a.err != nil || len(a.page.Items) == 0 || a.page.Items[0].Removed != step.removed || (a.page.Items[0].Added == nil) != step.removed {

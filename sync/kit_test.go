@@ -88,7 +88,9 @@ func (w *world) open() {
 	o := w.options
 	o.Store, o.Rand = st, w.rand
 	o.Keys = func(model.TenantID) (sync.Keys, error) { return w.keys, nil }
-	o.Now = func() model.Millis { return w.now }
+	if o.Now == nil {
+		o.Now = func() model.Millis { return w.now }
+	}
 	if w.e, err = sync.New(o); err != nil {
 		w.t.Fatal(err)
 	}
