@@ -132,6 +132,11 @@ func (t *tablet) entry(n int) []byte {
 	if t.rand.IntN(50) > 0 {
 		person = t.persons[1+t.rand.IntN(perTablet)]
 	}
+	return t.sealed(person, n)
+}
+
+// sealed signs n scores of a person, over what the tablet wrote last, and more changes.
+func (t *tablet) sealed(person model.PersonID, n int, more ...model.Change) []byte {
 	if t.last[person] == nil {
 		t.last[person] = map[model.Unit]model.EntryID{}
 	}
@@ -145,6 +150,7 @@ func (t *tablet) entry(n int) []byte {
 		v := fmt.Sprintf(`{"score":%d,"note":"tilsyn %d, oppdiktet"}`, 1+t.rand.IntN(5), t.seq)
 		changes = append(changes, model.Change{Unit: u, Value: jsontext.Value(v), Over: over})
 	}
+	changes = append(changes, more...)
 	t.seq++
 	e := model.Entry{
 		V: 1, Tenant: tenant, Device: t.id, Seq: t.seq, Prev: t.prev, Actor: t.actor, Lease: t.lease.ID,
