@@ -280,3 +280,37 @@ func TestLiveStoresNothing(t *testing.T) {
 		t.Error("live findings are stored")
 	}
 }
+
+// A mangel that the calendar brings about holds since that day, one of the organisation since the
+// registration; neither since the moment somebody looks.
+func TestLiveFindingsSaySinceWhen(t *testing.T) {
+	m := newMemory()
+	e := New(Settings{})
+	put(t, m, "service/@a", `{"type":"15"}`, 0)
+	put(t, m, "service/@a/grant", `{"date":"2026-06-01","to":"2026-08-31","minutes_per_week":60}`, 0)
+	start := put(t, m, "service/@a/start", `{"date":"2026-06-01"}`, 0)
+	put(t, m, "service/@b", `{"type":"15"}`, 0)
+	put(t, m, "service/@b/start", `{"date":"2026-06-01"}`, 0)
+	live, err := e.Live(m, alice, at(t, "2026-11-26T09:00:00Z"))
+	must(t, err)
+	first, err := m.Unit(alice, start)
+	must(t, err)
+	want := map[string]model.Millis{
+		"R107 grant":  at(t, "2026-08-31T22:00:00Z"), // midnight in Oslo
+		"R53 grant":   at(t, "2026-06-15T22:00:00Z"),
+		"R96 dentist": at(t, "2026-09-01T22:00:00Z"),
+		"R69 start":   first.Shown().Stamp.TEff, // all are registered at once here
+	}
+	seen := map[string]bool{}
+	for _, f := range live {
+		unit := string(f.Unit)
+		key := f.Rule + " " + unit[strings.LastIndexByte(unit, '/')+1:]
+		if since, ok := want[key]; !ok || f.Since != since {
+			t.Errorf("%s holds since %s, want %s", key, f.Since.Time(), since.Time())
+		}
+		seen[key] = true
+	}
+	if len(seen) != len(want) {
+		t.Errorf("only %v were found", seen)
+	}
+}

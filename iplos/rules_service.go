@@ -321,7 +321,7 @@ func (r *Record) atDesk(id model.DeviceID) bool {
 func r107runOut(r *Record, p *report) {
 	for _, s := range r.all() {
 		if s.Granted() && s.End == nil && s.Grant.To != "" && s.Grant.To < r.today {
-			p.add(s.Unit("grant"), "The decision has run out and the service has no end. Decide anew, or confirm the end.")
+			p.addFrom(after(s.Grant.To, 0, 1), s.Unit("grant"), "The decision has run out and the service has no end. Decide anew, or confirm the end.")
 		}
 	}
 }
