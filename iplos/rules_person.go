@@ -2,7 +2,6 @@ package iplos
 
 import (
 	"slices"
-	"strings"
 	"sync"
 
 	"flette/model"
@@ -79,7 +78,7 @@ func r9(r *Record, p *report) {
 	for _, v := range always() {
 		// Of what has an old answer, R76 says that it is to be chosen anew.
 		if unit := model.Unit(v.Unit); r.unit(unit) == nil && r.oldAnswer(unit) == nil {
-			p.add(unit, "Not registered: "+strings.ToLower(v.EN[:1])+v.EN[1:]+".")
+			p.add(unit, "Not registered: "+lowerFirst(v.EN)+".")
 		}
 	}
 }

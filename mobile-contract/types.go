@@ -336,6 +336,7 @@ type FindingView struct {
 	Person   model.PersonID `json:"person"`
 	Unit     model.Unit     `json:"unit,omitempty"`
 	Detail   string         `json:"detail"`
+	DetailNB string         `json:"detail_nb,omitempty"` // the same in Norwegian
 	Owner    string         `json:"owner,omitempty"`
 	Since    model.Millis   `json:"since"`
 	State    string         `json:"state"`               // "open", "released" or "closed"
