@@ -1,65 +1,18 @@
 package kpr
 
 import (
-	"bytes"
 	"context"
 	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 
-	"github.com/jacoelho/xsd"
+	"flette/internal/testkit"
 )
 
 var engineSeed = flag.Uint64("engineseed", 56, "seed of the messages that two engines read")
-
-// lintAll runs xmllint once over many files and returns whether each is valid.
-func lintAll(t *testing.T, dir, schema string, files [][]byte) []bool {
-	t.Helper()
-	lint, err := exec.LookPath("xmllint")
-	if err != nil {
-		t.Skip("skipped: not found: xmllint")
-	}
-	at := t.TempDir()
-	args := []string{"--nonet", "--noout", "--schema", schema}
-	names := make([]string, len(files))
-	for i, f := range files {
-		names[i] = filepath.Join(at, fmt.Sprint(i))
-		if err := os.WriteFile(names[i], f, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	cmd := exec.Command(lint, append(args, names...)...)
-	cmd.Dir = dir
-	said, err := cmd.CombinedOutput()
-	verdicts := map[string]bool{}
-	for line := range strings.Lines(string(said)) {
-		if name, ok := strings.CutSuffix(line, " validates\n"); ok {
-			verdicts[name] = true
-		}
-	}
-	if len(verdicts) == 0 || bytes.Contains(said, []byte("generated an internal error")) {
-		t.Fatalf("%v: %.2000s", err, said)
-	}
-	out := make([]bool, len(files))
-	for i, name := range names {
-		out[i] = verdicts[name]
-	}
-	return out
-}
-
-// goAll asks the engine in Go.
-func goAll(e *xsd.Engine, files [][]byte) []bool {
-	out := make([]bool, len(files))
-	for i, f := range files {
-		out[i] = e.Validate(context.Background(), bytes.NewReader(f)) == nil
-	}
-	return out
-}
 
 // officialDir is the folder of the register's own schema, or the test is skipped.
 func officialDir(t *testing.T) string {
@@ -73,31 +26,6 @@ func officialDir(t *testing.T) string {
 		t.Skip("skipped: not found: the official schema")
 	}
 	return dir
-}
-
-// officialInGo compiles the official schema; its files are in ISO 8859-1, of which the engine
-// takes a copy in UTF-8.
-func officialInGo(t *testing.T, dir string) *xsd.Engine {
-	t.Helper()
-	at := t.TempDir()
-	for _, name := range []string{officialName, "XPR(ipl)_CodingSchemes.xsd", "NPR.xsd"} {
-		latin, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		var text strings.Builder
-		for _, b := range latin {
-			text.WriteRune(rune(b))
-		}
-		if err := os.WriteFile(filepath.Join(at, name), []byte(strings.Replace(text.String(), "ISO-8859-1", "UTF-8", 1)), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	e, err := xsd.Compile(context.Background(), xsd.File(filepath.Join(at, officialName)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return e
 }
 
 const officialName = "XPR(ipl).xsd"
@@ -119,24 +47,20 @@ func TestTwoEngines(t *testing.T) {
 	for i := 0; len(files) < good+broken; i++ {
 		m := &mutants[i%len(mutants)]
 		for range 50 { // a message that has a place for it
-			if f := m.do(r, parse(t, files[r.IntN(good)])); f != nil {
+			if f := m.do(r, testkit.Parse(t, files[r.IntN(good)])); f != nil {
 				files, kinds = append(files, f), append(kinds, m)
 				break
 			}
 		}
 	}
 
-	official := officialInGo(t, dir)
+	official := testkit.Compile(t, dir, officialName, "XPR(ipl)_CodingSchemes.xsd", "NPR.xsd")
 	own, err := schema()
 	if err != nil {
 		t.Fatal(err)
 	}
-	ownDir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(ownDir, "own.xsd"), Schema(), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	theirs, theirsGo := lintAll(t, dir, officialName, files), goAll(official, files)
-	ours, oursGo := lintAll(t, ownDir, "own.xsd", files), goAll(own, files)
+	theirs, theirsGo := testkit.Lint(t, dir, officialName, files), testkit.InGo(t, official, files)
+	ours, oursGo := testkit.LintText(t, Schema(), files), testkit.InGo(t, own, files)
 
 	refused, hit := 0, map[string]int{}
 	wrong := func(i int, what string) {

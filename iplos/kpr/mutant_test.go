@@ -1,120 +1,12 @@
 package kpr
 
 import (
-	"bytes"
-	"encoding/xml"
-	"errors"
-	"io"
 	"math/rand/v2"
 	"slices"
 	"strings"
-	"testing"
+
+	"flette/internal/testkit"
 )
-
-// node is an element of a message; a node without a name is text as it stands in the file.
-type node struct {
-	name string
-	attr [][2]string // the second is escaped
-	kids []*node
-	text string
-}
-
-func parse(t *testing.T, file []byte) *node {
-	t.Helper()
-	d := xml.NewDecoder(bytes.NewReader(file))
-	stack := []*node{{}}
-	for {
-		token, err := d.RawToken()
-		if errors.Is(err, io.EOF) {
-			return stack[0].kids[0]
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		top := stack[len(stack)-1]
-		switch e := token.(type) {
-		case xml.StartElement:
-			n := &node{name: e.Name.Local}
-			for _, a := range e.Attr {
-				n.attr = append(n.attr, [2]string{a.Name.Local, escaper.Replace(a.Value)})
-			}
-			top.kids = append(top.kids, n)
-			stack = append(stack, n)
-		case xml.EndElement:
-			stack = stack[:len(stack)-1]
-		}
-	}
-}
-
-func (n *node) write(b *bytes.Buffer) {
-	if n.name == "" {
-		b.WriteString(n.text)
-		return
-	}
-	b.WriteString("<" + n.name)
-	for _, a := range n.attr {
-		b.WriteString(" " + a[0] + `="` + a[1] + `"`)
-	}
-	b.WriteString(">")
-	for _, k := range n.kids {
-		k.write(b)
-	}
-	b.WriteString("</" + n.name + ">\n")
-}
-
-func (n *node) file() []byte {
-	b := bytes.NewBufferString(`<?xml version="1.0" encoding="UTF-8"?>` + "\n")
-	n.write(b)
-	return b.Bytes()
-}
-
-// all lists the elements below, and itself.
-func (n *node) all() []*node {
-	out := []*node{n}
-	for _, k := range n.kids {
-		out = append(out, k.all()...)
-	}
-	return out
-}
-
-// have lists the elements with an attribute.
-func (n *node) have(attr string) []*node {
-	return slices.DeleteFunc(n.all(), func(x *node) bool { return x.at(attr) < 0 })
-}
-
-func (n *node) named(names ...string) []*node {
-	return slices.DeleteFunc(n.all(), func(x *node) bool { return !slices.Contains(names, x.name) })
-}
-
-func (n *node) at(attr string) int {
-	return slices.IndexFunc(n.attr, func(a [2]string) bool { return a[0] == attr })
-}
-
-func (n *node) set(attr, value string) {
-	if i := n.at(attr); i >= 0 {
-		n.attr[i][1] = value
-		return
-	}
-	n.attr = append(n.attr, [2]string{attr, value})
-}
-
-func (n *node) get(attr string) string {
-	if i := n.at(attr); i >= 0 {
-		return n.attr[i][1]
-	}
-	return ""
-}
-
-func (n *node) drop(attr string) { n.attr = slices.Delete(n.attr, n.at(attr), n.at(attr)+1) }
-
-func (n *node) copy() *node {
-	c := *n
-	c.attr, c.kids = slices.Clone(n.attr), nil
-	for _, k := range n.kids {
-		c.kids = append(c.kids, k.copy())
-	}
-	return &c
-}
 
 var eventNames = []string{"TjenesteStart", "TjenesteSlutt", "TjenesteutforerEndret", "MidlertidigStoppFra", "MidlertidigStoppTil"}
 
@@ -136,65 +28,61 @@ const (
 type mutant struct {
 	name    string
 	verdict string
-	do      func(r *rand.Rand, root *node) []byte
+	do      func(r *rand.Rand, root *testkit.Node) []byte
 	engines string // why the two engines may read one schema differently here, "" where they may not
 }
 
 // change makes a mutation of one element out of those that list gives.
-func change(list func(root *node) []*node, fn func(r *rand.Rand, n *node)) func(*rand.Rand, *node) []byte {
-	return func(r *rand.Rand, root *node) []byte {
+func change(list func(root *testkit.Node) []*testkit.Node, fn func(r *rand.Rand, n *testkit.Node)) func(*rand.Rand, *testkit.Node) []byte {
+	return func(r *rand.Rand, root *testkit.Node) []byte {
 		from := list(root)
 		if len(from) == 0 {
 			return nil
 		}
 		fn(r, pick(r, from...))
-		return root.file()
+		return root.File()
 	}
 }
 
 // values puts one of the texts into an attribute.
-func values(attr string, texts ...string) func(*rand.Rand, *node) []byte {
-	return change(func(root *node) []*node { return root.have(attr) }, func(r *rand.Rand, n *node) { n.set(attr, pick(r, texts...)) })
+func values(attr string, texts ...string) func(*rand.Rand, *testkit.Node) []byte {
+	return change(func(root *testkit.Node) []*testkit.Node { return root.Have(attr) }, func(r *rand.Rand, n *testkit.Node) { n.Set(attr, pick(r, texts...)) })
 }
 
-func elements(names ...string) func(*node) []*node {
-	return func(root *node) []*node { return root.named(names...) }
+func elements(names ...string) func(*testkit.Node) []*testkit.Node {
+	return func(root *testkit.Node) []*testkit.Node { return root.Named(names...) }
 }
 
-func anywhere(root *node) []*node { return root.all() }
+func anywhere(root *testkit.Node) []*testkit.Node { return root.All() }
 
 // bytesOf mutates the file as it is.
-func bytesOf(fn func(r *rand.Rand, file string) string) func(*rand.Rand, *node) []byte {
-	return func(r *rand.Rand, root *node) []byte { return []byte(fn(r, string(root.file()))) }
+func bytesOf(fn func(r *rand.Rand, file string) string) func(*rand.Rand, *testkit.Node) []byte {
+	return func(r *rand.Rand, root *testkit.Node) []byte { return []byte(fn(r, string(root.File()))) }
 }
 
 // optional are attributes whose absence is no defect (of a change of provider it is one).
 var optionalAttr = map[string]bool{"xmlns": true, "lokalident": true, "meldTelefon": true, "meldEpost2": true, "bydel": true, "tjenesteOrgNr": true, "notifikasjonRef": true}
 
-func dropRequired(r *rand.Rand, n *node) {
+func dropRequired(r *rand.Rand, n *testkit.Node) {
 	var names []string
-	for _, a := range n.attr {
-		if !optionalAttr[a[0]] || n.name == "TjenesteutforerEndret" && a[0] == "tjenesteOrgNr" {
+	for _, a := range n.Attr {
+		if !optionalAttr[a[0]] || n.Name == "TjenesteutforerEndret" && a[0] == "tjenesteOrgNr" {
 			names = append(names, a[0])
 		}
 	}
-	n.drop(pick(r, names...))
+	n.Drop(pick(r, names...))
 }
 
-func insert(n *node, at int, k *node) { n.kids = slices.Insert(n.kids, at, k) }
-
 // someEvent is an event of another kind than the one that is there, with its own ids.
-func someEvent(n *node, kind string) *node {
-	e := n.kids[0].copy()
-	e.name = kind
-	e.set("tjenesteOrgNr", orgA)
-	if i := e.at("midlertidigStoppID"); i >= 0 {
-		e.drop("midlertidigStoppID")
-	}
+func someEvent(n *testkit.Node, kind string) *testkit.Node {
+	e := n.Kids[0].Copy()
+	e.Name = kind
+	e.Set("tjenesteOrgNr", orgA)
+	e.Drop("midlertidigStoppID")
 	if strings.HasPrefix(kind, "Midlertidig") {
-		e.set("midlertidigStoppID", svcB)
+		e.Set("midlertidigStoppID", svcB)
 	}
-	e.set("hendelseGUID", svcA)
+	e.Set("hendelseGUID", svcA)
 	return e
 }
 
@@ -217,34 +105,38 @@ const (
 var mutants = []mutant{
 	{"nothing", bothAccept, bytesOf(func(_ *rand.Rand, f string) string { return f }), ""},
 	{"required attribute dropped", bothRefuse, change(anywhere, dropRequired), ""},
-	{"optional attribute dropped", bothAccept, change(func(root *node) []*node {
-		return slices.DeleteFunc(root.all(), func(n *node) bool { return n.at("bydel") < 0 && n.at("lokalident") < 0 && n.at("meldTelefon") < 0 })
-	}, func(_ *rand.Rand, n *node) {
-		n.attr = slices.DeleteFunc(n.attr, func(a [2]string) bool { return a[0] == "bydel" || a[0] == "lokalident" || a[0] == "meldTelefon" })
+	{"optional attribute dropped", bothAccept, change(func(root *testkit.Node) []*testkit.Node {
+		return slices.DeleteFunc(root.All(), func(n *testkit.Node) bool {
+			return n.Get("bydel") == "" && n.Get("lokalident") == "" && n.Get("meldTelefon") == ""
+		})
+	}, func(_ *rand.Rand, n *testkit.Node) {
+		n.Drop("bydel", "lokalident", "meldTelefon")
 	}), ""},
-	{"number of a provider dropped", bothRefuse, change(elements("TjenesteutforerEndret"), func(_ *rand.Rand, n *node) { n.drop("tjenesteOrgNr") }), ""},
-	{"attribute twice", bothRefuse, change(anywhere, func(r *rand.Rand, n *node) { n.attr = append(n.attr, pick(r, n.attr...)) }), ""},
-	{"attribute renamed", bothRefuse, change(anywhere, func(r *rand.Rand, n *node) {
-		i := r.IntN(len(n.attr))
-		if n.attr[i][0] == "xmlns" {
+	{"number of a provider dropped", bothRefuse, change(elements("TjenesteutforerEndret"), func(_ *rand.Rand, n *testkit.Node) { n.Drop("tjenesteOrgNr") }), ""},
+	{"attribute twice", bothRefuse, change(anywhere, func(r *rand.Rand, n *testkit.Node) { n.Attr = append(n.Attr, pick(r, n.Attr...)) }), ""},
+	{"attribute renamed", bothRefuse, change(anywhere, func(r *rand.Rand, n *testkit.Node) {
+		i := r.IntN(len(n.Attr))
+		if n.Attr[i][0] == "xmlns" {
 			i++
 		}
-		n.attr[i][0] = pick(r, "x", "X", "_") + n.attr[i][0]
+		n.Attr[i][0] = pick(r, "x", "X", "_") + n.Attr[i][0]
 	}), ""},
-	{"attribute in other case", bothRefuse, change(anywhere, func(_ *rand.Rand, n *node) { n.attr[len(n.attr)-1][0] = strings.ToUpper(n.attr[len(n.attr)-1][0]) }), ""},
-	{"attribute too many", bothRefuse, change(anywhere, func(r *rand.Rand, n *node) { n.set(pick(r, "navn", "hendelseID", "xml", "x-y"), "1") }), ""},
-	{"prohibited attribute", bothRefuse, func(r *rand.Rand, root *node) []byte {
+	{"attribute in other case", bothRefuse, change(anywhere, func(_ *rand.Rand, n *testkit.Node) {
+		n.Attr[len(n.Attr)-1][0] = strings.ToUpper(n.Attr[len(n.Attr)-1][0])
+	}), ""},
+	{"attribute too many", bothRefuse, change(anywhere, func(r *rand.Rand, n *testkit.Node) { n.Set(pick(r, "navn", "hendelseID", "xml", "x-y"), "1") }), ""},
+	{"prohibited attribute", bothRefuse, func(r *rand.Rand, root *testkit.Node) []byte {
 		p := pick(r, prohibited...)
-		pick(r, root.named(p[0])...).set(p[1], "2026-01-01")
-		return root.file()
+		pick(r, root.Named(p[0])...).Set(p[1], "2026-01-01")
+		return root.File()
 	}, ""},
-	{"attribute with a prefix", bothRefuse, change(anywhere, func(_ *rand.Rand, n *node) {
-		n.attr[len(n.attr)-1][0] = "n:" + n.attr[len(n.attr)-1][0]
-		n.set("xmlns:n", namespace)
+	{"attribute with a prefix", bothRefuse, change(anywhere, func(_ *rand.Rand, n *testkit.Node) {
+		n.Attr[len(n.Attr)-1][0] = "n:" + n.Attr[len(n.Attr)-1][0]
+		n.Set("xmlns:n", namespace)
 	}), ""},
-	{"attribute of an unbound prefix", bothRefuse, change(anywhere, func(_ *rand.Rand, n *node) { n.set("q:a", "1") }), ""},
-	{"attributes in other order", bothAccept, change(anywhere, func(r *rand.Rand, n *node) {
-		r.Shuffle(len(n.attr), func(i, j int) { n.attr[i], n.attr[j] = n.attr[j], n.attr[i] })
+	{"attribute of an unbound prefix", bothRefuse, change(anywhere, func(_ *rand.Rand, n *testkit.Node) { n.Set("q:a", "1") }), ""},
+	{"attributes in other order", bothAccept, change(anywhere, func(r *rand.Rand, n *testkit.Node) {
+		r.Shuffle(len(n.Attr), func(i, j int) { n.Attr[i], n.Attr[j] = n.Attr[j], n.Attr[i] })
 	}), ""},
 
 	{"version", bothRefuse, values("versjon", "56.0.1", "56", "", "56.0.0 ", " 56.0.0"), ""},
@@ -264,34 +156,34 @@ var mutants = []mutant{
 	{"time without fraction", bothAccept, values("notifikasjonTid", "2026-01-01T10:00:00Z", "2026-01-01T23:59:59.9Z"), ""},
 	{"time in another zone or none", inUTC, values("hendelseRegTid", "2026-01-01T10:00:00", "2026-01-01T10:00:00+01:00", "2026-01-01T10:00:00-13:59", "2026-01-01T10:00:00.123456789Z"), ""},
 
-	{"GUID that is none", bothRefuse, func(r *rand.Rand, root *node) []byte {
+	{"GUID that is none", bothRefuse, func(r *rand.Rand, root *testkit.Node) []byte {
 		return values(pick(r, "notifikasjonGUID", "notifikasjonForrigeGUID", "hendelseGUID", "pasientGUID"), "", "1", svcA+"0", svcA[1:], strings.ReplaceAll(svcA, "-", ""), "g"+svcA[1:],
 			"{"+svcA, svcA+"}", "("+svcA+")", " "+svcA, svcA+" ", strings.Replace(svcA, "-", "–", 1), "urn:uuid:"+svcA, svcA+"&#10;")(r, root)
 	}, ""},
 	{"reference that is no GUID", bothRefuse, values("notifikasjonRef", "", "1", "x"+svcA), ""},
-	{"GUID in another form", oneForm, func(r *rand.Rand, root *node) []byte {
+	{"GUID in another form", oneForm, func(r *rand.Rand, root *testkit.Node) []byte {
 		return values(pick(r, "notifikasjonGUID", "notifikasjonForrigeGUID", "hendelseGUID", "pasientGUID"), "{"+pauseA+"}", "ABCDEF00-1111-4111-8111-111111111111", "{ABCDEF00-1111-4111-8111-111111111111}")(r, root)
 	}, ""},
-	{"id of a service that is no GUID", oneForm, func(r *rand.Rand, root *node) []byte {
+	{"id of a service that is no GUID", oneForm, func(r *rand.Rand, root *testkit.Node) []byte {
 		return values(pick(r, "tjenesteID", "midlertidigStoppID"), "", "7", "svc 7", strings.Repeat("x", 200))(r, root)
 	}, ""},
-	{"two notifications with one GUID", bothRefuse, change(elements("Melding"), func(_ *rand.Rand, n *node) { insert(n, 0, n.kids[0].copy()) }), ""},
+	{"two notifications with one GUID", bothRefuse, change(elements("Melding"), func(_ *rand.Rand, n *testkit.Node) { n.Insert(0, n.Kids[0].Copy()) }), ""},
 
 	{"district too long or empty", bothRefuse, values("bydel", "", "1234567", strings.Repeat("0", 100)), ""},
 	{"district of 1 or 6", bothAccept, values("bydel", "1", "123456", "AB12cd"), ""},
 	{"district of other characters", shortTxt, values("bydel", "ø", "0 3", "(03)", "      "), ""},
 	{"number of the municipality", shortTxt, values("kommuneNr", "", "301", "03011", "O301", " 0301", strings.Repeat("1", 300)), ""},
 	{"number of a place", shortTxt, values("tjenesteOrgNr", "", "31234567", "3123456760", "312 345 676", "NO312345676"), ""},
-	{"text too long", shortTxt, func(r *rand.Rand, root *node) []byte {
+	{"text too long", shortTxt, func(r *rand.Rand, root *testkit.Node) []byte {
 		return values(pick(r, "leverandor", "navnEPJ", "versjonEPJ", "versjonUt", "kontPerson", "meldEpost1", "meldTelefon", "brukerNr", "fid"), strings.Repeat("æ", 101), strings.Repeat("&amp;", 101), strings.Repeat("\U0001f600", 101))(r, root)
 	}, ""},
-	{"text of 100 characters", bothAccept, func(r *rand.Rand, root *node) []byte {
+	{"text of 100 characters", bothAccept, func(r *rand.Rand, root *testkit.Node) []byte {
 		return values(pick(r, "leverandor", "navnEPJ", "versjonEPJ", "versjonUt", "kontPerson", "meldEpost1", "meldTelefon", "brukerNr", "fid"), strings.Repeat("æ", 100), strings.Repeat("&amp;", 100), strings.Repeat("\U0001f600", 100))(r, root)
 	}, ""},
-	{"text empty or blank", shortTxt, func(r *rand.Rand, root *node) []byte {
+	{"text empty or blank", shortTxt, func(r *rand.Rand, root *testkit.Node) []byte {
 		return values(pick(r, "leverandor", "navnEPJ", "versjonEPJ", "kontPerson", "meldEpost1", "brukerNr", "fid"), "", " ", "\t", "&#10;", "a&#10;b", "a&#9;b", "a&#13;b")(r, root)
 	}, ""},
-	{"second address", bothAccept, change(elements("Kontaktperson"), func(_ *rand.Rand, n *node) { n.set("meldEpost2", "b@skogvik.example") }), ""},
+	{"second address", bothAccept, change(elements("Kontaktperson"), func(_ *rand.Rand, n *testkit.Node) { n.Set("meldEpost2", "b@skogvik.example") }), ""},
 
 	{"type of service", codeList, values("tjenesteType", "", "0", "6", "10", "12", "13", "14", "16", "23", "24", "26", "27", "28", "30", "015", " 15", "08.01", "X"), ""},
 	{"status", codeList, values("statusNotifikasjon", "", "T", "n", "X", "NN"), ""},
@@ -299,103 +191,107 @@ var mutants = []mutant{
 	{"type of identity", codeList, values("typeID", "", "0", "11", "13", "01", "x"), ""},
 
 	{"serial", chained, values("notifikasjonLopeNr", "", "0", "-1", "01", "1.0", "x", "１", strings.Repeat("9", 19)), ""},
-	{"serial twice", chained, change(func(root *node) []*node {
-		if list := root.named("Notifikasjon"); len(list) > 1 {
+	{"serial twice", chained, change(func(root *testkit.Node) []*testkit.Node {
+		if list := root.Named("Notifikasjon"); len(list) > 1 {
 			return list[1:]
 		}
 		return nil
-	}, func(_ *rand.Rand, n *node) { n.set("notifikasjonLopeNr", "1") }), ""},
-	{"new with a reference", chained, change(func(root *node) []*node {
-		return slices.DeleteFunc(root.named("Notifikasjon"), func(n *node) bool { return n.get("statusNotifikasjon") != "N" })
-	}, func(_ *rand.Rand, n *node) { n.set("notifikasjonRef", svcB) }), ""},
-	{"correction without a reference", chained, change(func(root *node) []*node { return root.have("notifikasjonRef") }, func(_ *rand.Rand, n *node) { n.drop("notifikasjonRef") }), ""},
-	{"correction of itself", chained, change(func(root *node) []*node { return root.have("notifikasjonRef") }, func(_ *rand.Rand, n *node) { n.set("notifikasjonRef", n.get("notifikasjonGUID")) }), ""},
-	{"previous GUID of nobody", chained, change(func(root *node) []*node {
-		if list := root.named("Notifikasjon"); len(list) > 1 {
+	}, func(_ *rand.Rand, n *testkit.Node) { n.Set("notifikasjonLopeNr", "1") }), ""},
+	{"new with a reference", chained, change(func(root *testkit.Node) []*testkit.Node {
+		return slices.DeleteFunc(root.Named("Notifikasjon"), func(n *testkit.Node) bool { return n.Get("statusNotifikasjon") != "N" })
+	}, func(_ *rand.Rand, n *testkit.Node) { n.Set("notifikasjonRef", svcB) }), ""},
+	{"correction without a reference", chained, change(func(root *testkit.Node) []*testkit.Node { return root.Have("notifikasjonRef") }, func(_ *rand.Rand, n *testkit.Node) { n.Drop("notifikasjonRef") }), ""},
+	{"correction of itself", chained, change(func(root *testkit.Node) []*testkit.Node { return root.Have("notifikasjonRef") }, func(_ *rand.Rand, n *testkit.Node) { n.Set("notifikasjonRef", n.Get("notifikasjonGUID")) }), ""},
+	{"previous GUID of nobody", chained, change(func(root *testkit.Node) []*testkit.Node {
+		if list := root.Named("Notifikasjon"); len(list) > 1 {
 			return list[1:]
 		}
 		return nil
-	}, func(_ *rand.Rand, n *node) { n.set("notifikasjonForrigeGUID", svcB) }), ""},
-	{"notifications in other order", chained, change(func(root *node) []*node {
-		if len(root.named("Notifikasjon")) < 2 {
+	}, func(_ *rand.Rand, n *testkit.Node) { n.Set("notifikasjonForrigeGUID", svcB) }), ""},
+	{"notifications in other order", chained, change(func(root *testkit.Node) []*testkit.Node {
+		if len(root.Named("Notifikasjon")) < 2 {
 			return nil
 		}
-		return []*node{root}
-	}, func(_ *rand.Rand, n *node) { n.kids[0], n.kids[1] = n.kids[1], n.kids[0] }), ""},
+		return []*testkit.Node{root}
+	}, func(_ *rand.Rand, n *testkit.Node) { n.Kids[0], n.Kids[1] = n.Kids[1], n.Kids[0] }), ""},
 
-	{"no event", oneEvent, change(elements("Notifikasjon"), func(_ *rand.Rand, n *node) { n.kids = nil }), ""},
-	{"two events in the order of the schema", oneEvent, change(elements("Notifikasjon"), func(r *rand.Rand, n *node) {
-		at := slices.Index(order, n.kids[0].name)
+	{"no event", oneEvent, change(elements("Notifikasjon"), func(_ *rand.Rand, n *testkit.Node) { n.Kids = nil }), ""},
+	{"two events in the order of the schema", oneEvent, change(elements("Notifikasjon"), func(r *rand.Rand, n *testkit.Node) {
+		at := slices.Index(order, n.Kids[0].Name)
 		if at == len(order)-1 || at > 0 && r.IntN(2) == 0 {
-			insert(n, 0, someEvent(n, order[r.IntN(at)]))
+			n.Insert(0, someEvent(n, order[r.IntN(at)]))
 			return
 		}
-		insert(n, 1, someEvent(n, order[at+1+r.IntN(len(order)-1-at)]))
+		n.Insert(1, someEvent(n, order[at+1+r.IntN(len(order)-1-at)]))
 	}), ""},
-	{"two events in another order", bothRefuse, change(elements("Notifikasjon"), func(r *rand.Rand, n *node) {
-		at := slices.Index(order, n.kids[0].name)
+	{"two events in another order", bothRefuse, change(elements("Notifikasjon"), func(r *rand.Rand, n *testkit.Node) {
+		at := slices.Index(order, n.Kids[0].Name)
 		if at == 0 || at < len(order)-1 && r.IntN(2) == 0 {
-			insert(n, 0, someEvent(n, order[at+1+r.IntN(len(order)-1-at)]))
+			n.Insert(0, someEvent(n, order[at+1+r.IntN(len(order)-1-at)]))
 			return
 		}
-		insert(n, 1, someEvent(n, order[r.IntN(at)]))
+		n.Insert(1, someEvent(n, order[r.IntN(at)]))
 	}), ""},
-	{"event twice", bothRefuse, change(elements("Notifikasjon"), func(_ *rand.Rand, n *node) { insert(n, 0, n.kids[0].copy()) }), ""},
-	{"two persons", bothRefuse, change(elements(eventNames...), func(_ *rand.Rand, n *node) { insert(n, 0, n.kids[0].copy()) }), ""},
-	{"no person", bothRefuse, change(elements(eventNames...), func(_ *rand.Rand, n *node) { n.kids = nil }), ""},
-	{"event of no kind", bothRefuse, change(elements(eventNames...), func(r *rand.Rand, n *node) { n.name = pick(r, "TjenestePause", "tjenesteStart", "Bruker", "Tjeneste") }), ""},
-	{"pause told as a start", bothRefuse, change(elements("MidlertidigStoppFra", "MidlertidigStoppTil"), func(_ *rand.Rand, n *node) { n.name = "TjenesteStart" }), ""},
-	{"start told as a pause", bothRefuse, change(elements("TjenesteStart", "TjenesteSlutt"), func(_ *rand.Rand, n *node) { n.name = "MidlertidigStoppFra" }), ""},
+	{"event twice", bothRefuse, change(elements("Notifikasjon"), func(_ *rand.Rand, n *testkit.Node) { n.Insert(0, n.Kids[0].Copy()) }), ""},
+	{"two persons", bothRefuse, change(elements(eventNames...), func(_ *rand.Rand, n *testkit.Node) { n.Insert(0, n.Kids[0].Copy()) }), ""},
+	{"no person", bothRefuse, change(elements(eventNames...), func(_ *rand.Rand, n *testkit.Node) { n.Kids = nil }), ""},
+	{"event of no kind", bothRefuse, change(elements(eventNames...), func(r *rand.Rand, n *testkit.Node) {
+		n.Name = pick(r, "TjenestePause", "tjenesteStart", "Bruker", "Tjeneste")
+	}), ""},
+	{"pause told as a start", bothRefuse, change(elements("MidlertidigStoppFra", "MidlertidigStoppTil"), func(_ *rand.Rand, n *testkit.Node) { n.Name = "TjenesteStart" }), ""},
+	{"start told as a pause", bothRefuse, change(elements("TjenesteStart", "TjenesteSlutt"), func(_ *rand.Rand, n *testkit.Node) { n.Name = "MidlertidigStoppFra" }), ""},
 
-	{"element too many", bothRefuse, change(anywhere, func(r *rand.Rand, n *node) {
-		insert(n, r.IntN(len(n.kids)+1), &node{name: pick(r, "Tillegg", "Melding", "kommune")})
+	{"element too many", bothRefuse, change(anywhere, func(r *rand.Rand, n *testkit.Node) {
+		n.Insert(r.IntN(len(n.Kids)+1), &testkit.Node{Name: pick(r, "Tillegg", "Melding", "kommune")})
 	}), ""},
-	{"element of another namespace", bothRefuse, change(elements("Kontaktperson", "Bruker", "Notifikasjon"), func(_ *rand.Rand, n *node) { n.set("xmlns", namespace+"x") }), ""},
-	{"no namespace", bothRefuse, change(elements("Melding"), func(_ *rand.Rand, n *node) { n.drop("xmlns") }), ""},
-	{"another root", bothRefuse, change(elements("Melding"), func(r *rand.Rand, n *node) { n.name = pick(r, "Meldinger", "melding") }), ""},
-	{"contacts first", bothRefuse, change(elements("Melding"), func(_ *rand.Rand, n *node) {
-		last := len(n.kids) - 2
-		n.kids[0], n.kids[last] = n.kids[last], n.kids[0]
+	{"element of another namespace", bothRefuse, change(elements("Kontaktperson", "Bruker", "Notifikasjon"), func(_ *rand.Rand, n *testkit.Node) { n.Set("xmlns", namespace+"x") }), ""},
+	{"no namespace", bothRefuse, change(elements("Melding"), func(_ *rand.Rand, n *testkit.Node) { n.Drop("xmlns") }), ""},
+	{"another root", bothRefuse, change(elements("Melding"), func(r *rand.Rand, n *testkit.Node) { n.Name = pick(r, "Meldinger", "melding") }), ""},
+	{"contacts first", bothRefuse, change(elements("Melding"), func(_ *rand.Rand, n *testkit.Node) {
+		last := len(n.Kids) - 2
+		n.Kids[0], n.Kids[last] = n.Kids[last], n.Kids[0]
 	}), ""},
-	{"municipality before the contacts", bothRefuse, change(elements("Melding"), func(_ *rand.Rand, n *node) {
-		k := n.kids[len(n.kids)-1]
-		n.kids = n.kids[:len(n.kids)-1]
-		insert(n, len(n.kids)-1, k)
+	{"municipality before the contacts", bothRefuse, change(elements("Melding"), func(_ *rand.Rand, n *testkit.Node) {
+		k := n.Kids[len(n.Kids)-1]
+		n.Kids = n.Kids[:len(n.Kids)-1]
+		n.Insert(len(n.Kids)-1, k)
 	}), ""},
-	{"no municipality", bothRefuse, change(elements("Melding"), func(_ *rand.Rand, n *node) { n.kids = n.kids[:len(n.kids)-1] }), ""},
-	{"municipality twice", bothRefuse, change(elements("Melding"), func(_ *rand.Rand, n *node) { n.kids = append(n.kids, n.kids[len(n.kids)-1].copy()) }), ""},
-	{"two municipalities", "one reporting unit in a message (domain 3.5)", change(elements("Melding"), func(_ *rand.Rand, n *node) {
-		k := n.kids[len(n.kids)-1].copy()
-		k.set("kommuneNr", "9998")
-		n.kids = append(n.kids, k)
+	{"no municipality", bothRefuse, change(elements("Melding"), func(_ *rand.Rand, n *testkit.Node) { n.Kids = n.Kids[:len(n.Kids)-1] }), ""},
+	{"municipality twice", bothRefuse, change(elements("Melding"), func(_ *rand.Rand, n *testkit.Node) { n.Kids = append(n.Kids, n.Kids[len(n.Kids)-1].Copy()) }), ""},
+	{"two municipalities", "one reporting unit in a message (domain 3.5)", change(elements("Melding"), func(_ *rand.Rand, n *testkit.Node) {
+		k := n.Kids[len(n.Kids)-1].Copy()
+		k.Set("kommuneNr", "9998")
+		n.Kids = append(n.Kids, k)
 	}), ""},
-	{"no contact", bothRefuse, change(elements("Melding"), func(_ *rand.Rand, n *node) {
-		n.kids = slices.DeleteFunc(n.kids, func(k *node) bool { return k.name == "Kontaktperson" })
+	{"no contact", bothRefuse, change(elements("Melding"), func(_ *rand.Rand, n *testkit.Node) {
+		n.Kids = slices.DeleteFunc(n.Kids, func(k *testkit.Node) bool { return k.Name == "Kontaktperson" })
 	}), ""},
-	{"one contact", "one contact of each of four types (domain 3.5)", change(elements("Melding"), func(_ *rand.Rand, n *node) {
+	{"one contact", "one contact of each of four types (domain 3.5)", change(elements("Melding"), func(_ *rand.Rand, n *testkit.Node) {
 		found := 0
-		n.kids = slices.DeleteFunc(n.kids, func(k *node) bool {
-			if k.name == "Kontaktperson" {
+		n.Kids = slices.DeleteFunc(n.Kids, func(k *testkit.Node) bool {
+			if k.Name == "Kontaktperson" {
 				found++
 			}
-			return k.name == "Kontaktperson" && found > 1
+			return k.Name == "Kontaktperson" && found > 1
 		})
 	}), ""},
-	{"no notification", bothAccept, change(elements("Melding"), func(_ *rand.Rand, n *node) {
-		n.kids = slices.DeleteFunc(n.kids, func(k *node) bool { return k.name == "Notifikasjon" })
+	{"no notification", bothAccept, change(elements("Melding"), func(_ *rand.Rand, n *testkit.Node) {
+		n.Kids = slices.DeleteFunc(n.Kids, func(k *testkit.Node) bool { return k.Name == "Notifikasjon" })
 	}), ""},
 
-	{"text between elements", bothRefuse, change(anywhere, func(r *rand.Rand, n *node) {
-		insert(n, r.IntN(len(n.kids)+1), &node{text: pick(r, "x", "&amp;", "&#160;", "<![CDATA[x]]>")})
+	{"text between elements", bothRefuse, change(anywhere, func(r *rand.Rand, n *testkit.Node) {
+		n.Insert(r.IntN(len(n.Kids)+1), &testkit.Node{Text: pick(r, "x", "&amp;", "&#160;", "<![CDATA[x]]>")})
 	}), ""},
-	{"comments and instructions", bothAccept, change(anywhere, func(r *rand.Rand, n *node) {
-		insert(n, r.IntN(len(n.kids)+1), &node{text: pick(r, "<!-- x -->", "<?x y?>")})
+	{"comments and instructions", bothAccept, change(anywhere, func(r *rand.Rand, n *testkit.Node) {
+		n.Insert(r.IntN(len(n.Kids)+1), &testkit.Node{Text: pick(r, "<!-- x -->", "<?x y?>")})
 	}), ""},
-	{"lines between elements", bothAccept, change(elements(append(eventNames, "Melding", "Notifikasjon")...), func(r *rand.Rand, n *node) { insert(n, r.IntN(len(n.kids)+1), &node{text: pick(r, "\n\n", "\t")}) }), ""},
-	{"spaces in an element that is empty", bothRefuse, change(elements("Bruker", "Kontaktperson", "Kommune"), func(r *rand.Rand, n *node) { insert(n, 0, &node{text: pick(r, "\n", " ")}) }),
+	{"lines between elements", bothAccept, change(elements(append(eventNames, "Melding", "Notifikasjon")...), func(r *rand.Rand, n *testkit.Node) {
+		n.Insert(r.IntN(len(n.Kids)+1), &testkit.Node{Text: pick(r, "\n\n", "\t")})
+	}), ""},
+	{"spaces in an element that is empty", bothRefuse, change(elements("Bruker", "Kontaktperson", "Kommune"), func(r *rand.Rand, n *testkit.Node) { n.Insert(0, &testkit.Node{Text: pick(r, "\n", " ")}) }),
 		"the engine in Go takes white space for no content; Validate looks for it"},
-	{"comment that is none", bothRefuse, change(anywhere, func(r *rand.Rand, n *node) {
-		insert(n, 0, &node{text: pick(r, "<!-- a -- b -->", "<!-- a", "<? x?>", "]]>")})
+	{"comment that is none", bothRefuse, change(anywhere, func(r *rand.Rand, n *testkit.Node) {
+		n.Insert(0, &testkit.Node{Text: pick(r, "<!-- a -- b -->", "<!-- a", "<? x?>", "]]>")})
 	}), ""},
 	{"reference to no character", bothRefuse, values("leverandor", "&#0;", "&#1;", "&#xFFFE;", "&#xD800;", "&#x110000;", "&nix;", "&", "<", "a\x00b", "a\x01b", "a\ufffeb", "\xff", "\xed\xa0\x80", "a\xc3"), ""},
 	{"cut off", bothRefuse, bytesOf(func(r *rand.Rand, f string) string { return f[:len(f)-10-r.IntN(len(f)-10)] }), ""},
@@ -431,12 +327,12 @@ var mutants = []mutant{
 		}
 		return f
 	}), ""},
-	{"nil where nothing may be nil", bothRefuse, change(elements("Bruker", "Kommune", "Kontaktperson"), func(_ *rand.Rand, n *node) {
-		n.set("xmlns:xsi", "http://www.w3.org/2001/XMLSchema-instance")
-		n.set("xsi:nil", "true")
+	{"nil where nothing may be nil", bothRefuse, change(elements("Bruker", "Kommune", "Kontaktperson"), func(_ *rand.Rand, n *testkit.Node) {
+		n.Set("xmlns:xsi", "http://www.w3.org/2001/XMLSchema-instance")
+		n.Set("xsi:nil", "true")
 	}), ""},
-	{"type that is none", bothRefuse, change(elements("Bruker", "Kommune"), func(_ *rand.Rand, n *node) {
-		n.set("xmlns:xsi", "http://www.w3.org/2001/XMLSchema-instance")
-		n.set("xsi:type", "Kommune")
+	{"type that is none", bothRefuse, change(elements("Bruker", "Kommune"), func(_ *rand.Rand, n *testkit.Node) {
+		n.Set("xmlns:xsi", "http://www.w3.org/2001/XMLSchema-instance")
+		n.Set("xsi:type", "Kommune")
 	}), ""},
 }
