@@ -145,6 +145,10 @@ func Preview(ctx context.Context, st store.Store, tenant model.TenantID, opt Opt
 		return f, err
 	}
 	err = st.View(ctx, tenant, func(v store.View) error {
+		v, err := opt.at(v)
+		if err != nil {
+			return err
+		}
 		t := v.Tenant()
 		f.Position = v.Size()
 		m := Message{Target: opt.Target, Vendor: opt.Vendor, System: opt.System, Version: opt.Version, Kommune: t.Kommune, Contacts: t.Contacts}

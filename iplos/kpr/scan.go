@@ -24,7 +24,7 @@ type outcome struct {
 // eachPerson plans the persons after an id, in order of id, until fn returns false.
 func eachPerson(ctx context.Context, v store.View, opt Options, after model.PersonID, fn func(outcome) (bool, error)) error {
 	rules := Rules{From: opt.From, To: opt.To, Types: opt.Types, OrgNumber: orgNumbers(v)}
-	key := ""
+	key, done := "", 0
 	if !after.IsZero() {
 		key = after.String()
 	}
@@ -40,6 +40,9 @@ func eachPerson(ctx context.Context, v store.View, opt Options, after model.Pers
 			o, err := planPerson(v, p, opt, rules)
 			if err != nil {
 				return err
+			}
+			if done++; opt.Progress != nil {
+				opt.Progress(done)
 			}
 			if more, err := fn(o); err != nil || !more {
 				return err

@@ -106,7 +106,7 @@ func Run(ctx context.Context, v store.View, o Options, identity, subject io.Writ
 	r := &run{
 		Options: o, v: v, cat: catalogue.Default(), first: day(o.Year, "01-01"), last: day(o.Year, "12-31"),
 		report: Report{
-			Head:     Head{Year: o.Year, Kommune: cmp.Or(o.Kommune, t.Kommune), Position: o.Position, Epoch: t.Epoch},
+			Head:     Head{Year: o.Year, Kommune: cmp.Or(o.Kommune, t.Kommune), Position: o.Position, Epoch: t.EpochAt(o.Position)},
 			Services: map[string]int{}, Excluded: map[string]int{}, Dropped: map[string]int{},
 		},
 	}
