@@ -117,9 +117,9 @@ func readRecords(r io.Reader, format string, columns []column, read recordReader
 }
 
 func item(group string, value any, columns map[string]string) sync.RecordItem {
-	text, err := json.Marshal(value)
+	text, err := json.Marshal(value, json.Deterministic(true))
 	if err != nil {
-		panic(err) // a struct of the catalogue
+		panic(err) // a struct of the catalogue, or strings by name
 	}
 	return sync.RecordItem{Group: group, Value: text, Columns: columns}
 }

@@ -51,9 +51,14 @@ type cli struct {
 	Review   reviewCmd   `cmd:"" help:"Questions that wait for a supervisor: list."`
 	Finding  findingCmd  `cmd:"" help:"Rules that merged records break: list, release, close, reinstate."`
 
-	Service   serviceCmd   `cmd:"" help:"Services and decisions (vedtak): import."`
-	Diagnosis diagnosisCmd `cmd:"" help:"Diagnoses: import."`
-	Worklist  worklistCmd  `cmd:"" help:"What waits for somebody: ends to confirm, decisions that run out, needs that were seen."`
+	Service      serviceCmd      `cmd:"" help:"Services and decisions (vedtak): import."`
+	Diagnosis    diagnosisCmd    `cmd:"" help:"Diagnoses: import."`
+	Registration registrationCmd `cmd:"" help:"Scores, statuses and other variables of persons: import, variables."`
+	Stay         stayCmd         `cmd:"" help:"Stays outside the home: import."`
+	Coercion     coercionCmd     `cmd:"" help:"Use of coercion (bruk av tvang): import."`
+	Pause        pauseCmd        `cmd:"" help:"Temporary stops of services (midlertidig stopp): import."`
+
+	Worklist worklistCmd `cmd:"" help:"What waits for somebody: ends to confirm, decisions that run out, needs that were seen."`
 
 	Quarantine quarantineCmd `cmd:"" help:"Entries that wait for a person: list, release, close."`
 	Extract    extractCmd    `cmd:"" help:"Messages to the register: run, list, resend, preview."`
