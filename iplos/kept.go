@@ -16,7 +16,7 @@ var kept = []struct {
 }{
 	{"R1", "B", "", "", []Place{{"import", "sync/people.go", []string{"sync TestImportPersonsIsAllOrNothingAndRepeatable"}}}},
 	{"R2", "X", "", "", []Place{{"extract", "iplos/kpr/identity.go", []string{"iplos/kpr TestExclusion"}}}},
-	{"R3", "B", "", "", nil},
+	{"R3", "B", "", "", []Place{{"data", "sync/reference.go, flette kommunelist", []string{"sync TestReferenceLists"}}}},
 	{"R4", "P", "", "", nil},
 	{"R5", "P", "", "", nil},
 	{"R6", "X", "product", "Two municipalities may both report one person; records of two tenants are never merged.", []Place{{"design", "one store a tenant", []string{"api TestForeignTenant"}}, {"extract", "iplos/yearly: the reporting one at the head, the one of residence with each person", []string{"iplos/yearly TestHead"}}}},
@@ -83,7 +83,7 @@ var kept = []struct {
 	{"R67", "M", "", "", []Place{{"reading", "model/catalogue/reading.go", []string{"model/catalogue TestRehabOf", "model/catalogue TestReadings"}}}},
 	{"R68", "X", "", "", nil},
 	{"R69", "X", "", "", []Place{{"extract", "iplos/org.go", []string{"iplos TestOrgNumberAt", "iplos/kpr TestProviderHistory"}}}},
-	{"R70", "B", "", "", []Place{{"import", "sync/unittree.go", []string{"sync TestImportUnits", "model/ident TestOrgNumber"}}}},
+	{"R70", "B", "", "", []Place{{"import", "sync/unittree.go", []string{"sync TestImportUnits", "model/ident TestOrgNumber"}}, {"data", "sync/reference.go, flette orglist", []string{"sync TestReferenceLists"}}}},
 	{"R71", "B", "", "", []Place{{"data", "catalogue.json", []string{"model/catalogue TestOrgNumberRequirements"}}}},
 	{"R72", "P", "", "", nil},
 	{"R73", "X", "guide", "A data year is everything registered from 1 January to 31 December, reported on the municipality of that year.", []Place{{"extract", "iplos/yearly", []string{"iplos/yearly TestCounts", "iplos/yearly TestHead", "sync TestYearlyExtractOfAPrefix"}}}},

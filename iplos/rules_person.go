@@ -7,6 +7,7 @@ import (
 	"flette/model"
 	"flette/model/catalogue"
 	"flette/model/ident"
+	"flette/store"
 )
 
 // r1 takes the verdict of the import: the number itself is sealed.
@@ -54,6 +55,25 @@ func r3(r *Record, p *report) {
 		p.add("", "A person who lives in Oslo is registered with a district, 01 to 15.")
 	case d.District != "" && !ident.District(d.District).Regular():
 		p.add("", "A district has two digits.")
+	}
+}
+
+// r3list holds the municipality of residence against the list of municipalities, when there is
+// one. A number that a reform has ended can be sent, and is to be changed; one that never was is wrong.
+func r3list(r *Record, p *report) {
+	d := r.doc()
+	k, err := ident.ParseKommune(d.Kommune)
+	if d.ID.IsZero() || err != nil || k.Special() {
+		return
+	}
+	m, err := store.MunicipalityOf(r.view, d.Kommune)
+	r.failed(err)
+	switch today := string(r.today); {
+	case r.err != nil, !m.Listed, m.Existed(today, today):
+	case m.Known:
+		p.add("", "The municipality of residence does not exist today, says the list of municipalities: register the one that has taken its place.")
+	default:
+		p.addAs(Blocking, "", "The list of municipalities has no municipality with the number of residence.")
 	}
 }
 

@@ -21,16 +21,17 @@ import (
 // rule out. "@a" stands for a UUID. Units not listed under heads were registered by a nurse
 // on a tablet at signedAt.
 type ruleCase struct {
-	Name   string                    `json:"name"`
-	Person store.Person              `json:"person,omitzero"`
-	Birth  string                    `json:"birth,omitzero"`
-	Units  map[string]jsontext.Value `json:"units,omitzero"`
-	Heads  map[string]caseHead       `json:"heads,omitzero"`
-	Other  map[string]jsontext.Value `json:"other,omitzero"` // units of another person
-	Org    []store.OrgUnit           `json:"org,omitzero"`
-	Local  []store.LocalService      `json:"local,omitzero"` // mapping of the municipality
-	Today  string                    `json:"today,omitzero"` // for live rules
-	Want   []string                  `json:"want"`           // "B service/@a/start", "M -" for the person
+	Name   string                          `json:"name"`
+	Person store.Person                    `json:"person,omitzero"`
+	Birth  string                          `json:"birth,omitzero"`
+	Units  map[string]jsontext.Value       `json:"units,omitzero"`
+	Heads  map[string]caseHead             `json:"heads,omitzero"`
+	Other  map[string]jsontext.Value       `json:"other,omitzero"` // units of another person
+	Org    []store.OrgUnit                 `json:"org,omitzero"`
+	Local  []store.LocalService            `json:"local,omitzero"` // mapping of the municipality
+	Lists  map[string][]store.ReferenceRow `json:"lists,omitzero"` // reference lists by name
+	Today  string                          `json:"today,omitzero"` // for live rules
+	Want   []string                        `json:"want"`           // "B service/@a/start", "M -" for the person
 }
 
 type caseHead struct {
@@ -100,6 +101,13 @@ func (c ruleCase) run(t *testing.T, rule string) {
 	for _, l := range c.Local {
 		must(t, store.Put(m, l))
 	}
+	for i, name := range slices.Sorted(maps.Keys(c.Lists)) {
+		must(t, store.Put(m, store.ReferenceList{Name: name, Seq: int64(i + 1)}))
+		for _, r := range c.Lists[name] {
+			r.List = int64(i + 1)
+			must(t, store.Put(m, r))
+		}
+	}
 	now := at(t, signedAt)
 	must(t, e.Apply(m, alice, nil, now))
 	for _, u := range c.put(t, m, berit, c.Other) {
@@ -157,7 +165,7 @@ func readsOnlyItsSections(t *testing.T, r *Rule, m *memory, set Settings) {
 	rec := newRecord(m, alice, set, 0)
 	r.Person(rec, &report{rule: r, rec: rec, found: map[string]store.Finding{}})
 	for _, prefix := range m.scanned {
-		if r.Live && strings.HasPrefix(prefix, "local-service ") {
+		if r.Live && (strings.HasPrefix(prefix, "local-service ") || strings.HasPrefix(prefix, "reference-")) {
 			continue // no section, and nothing of it is stored
 		}
 		if section := strings.TrimSuffix(prefix, "/"); !r.reads(section) {

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -26,15 +27,17 @@ func newImporter(key ed25519.PrivateKey) (*desk, error) {
 	return newSigner(ed25519.NewKeyFromSeed(seed[:]), KindImport, "import key", "flette import")
 }
 
-// RecordInput is one line of an import into the records of persons: one service, or one
-// diagnosis.
+// RecordInput is one line of an import into the records of persons: one service, diagnosis,
+// stay, measure of coercion or pause of a service, or one variable that a person has once.
 type RecordInput struct {
 	Line     int
-	Number   string // identity number of a person who is known here
-	Section  string // "service" or "diagnosis"
-	Ref      string // the id in the former system: the same person and ref is the same service in every file
-	Unit     string // of the provider: id or local code of an organisation unit, "" for none
-	UnitFrom string // YYYY-MM-DD
+	Number   string     // identity number of a person who is known here
+	Section  string     // "service", "diagnosis", "stay", "coercion" or "pause"; "" with Path
+	Ref      string     // the id in the former system: the same person and ref is the same service in every file
+	Path     model.Unit // of a variable that a person has once, such as "score/vision", instead of Section and Ref
+	Service  string     // of a pause or stay: ref of its service, which is imported already; "" for none
+	Unit     string     // of the provider: id or local code of an organisation unit, "" for none
+	UnitFrom string     // YYYY-MM-DD
 	Items    []RecordItem
 }
 
@@ -107,9 +110,9 @@ func (e *Engine) CheckRecords(ctx context.Context, tenant model.TenantID, in []R
 		}
 		seen := map[string]int{}
 		for i := range in {
-			key := in[i].Section + "\n" + in[i].Number + "\n" + in[i].Ref
+			key := in[i].key()
 			if first, dup := seen[key]; dup {
-				im.problem(in[i].Line, "duplicate-ref", "/ref", "line %d has the same person and ref; each service or diagnosis has a ref of its own", first)
+				im.duplicate(&in[i], first)
 			} else {
 				seen[key] = in[i].Line
 			}
@@ -218,6 +221,54 @@ func (im *recordImport) problem(line int, code, pointer, format string, args ...
 	im.problems = append(im.problems, &LineProblem{Line: line, Problem: *model.Problemf(code, pointer, format, args...)})
 }
 
+// key tells lines of a file apart.
+func (in *RecordInput) key() string {
+	parts := []string{in.Number, in.Section, in.Ref, string(in.Path)}
+	if in.Section == pauseGroup {
+		parts = append(parts, in.Service)
+	}
+	return strings.Join(parts, "\n")
+}
+
+func (im *recordImport) duplicate(in *RecordInput, first int) {
+	if in.Path != "" {
+		im.problem(in.Line, "duplicate-variable", "/variable", "line %d has the same person and variable; keep the newer registration", first)
+		return
+	}
+	im.problem(in.Line, "duplicate-ref", "/ref", "line %d has the same person and ref (or without one the same dates); each service, diagnosis, stay, measure or pause has a ref of its own", first)
+}
+
+const pauseGroup = "pause"
+
+// base is the path of what a line is about. ok is false when it belongs to a service that is
+// not there.
+func (im *recordImport) base(person model.PersonID, in *RecordInput) (path, service string, ok bool, err error) {
+	if in.Service != "" {
+		service = importedID(im.ts.keys, person, "service", in.Service)
+		s, err := im.v.Unit(person, model.Unit("service/"+service))
+		if err != nil || s == nil {
+			return "", "", false, err
+		}
+	}
+	switch {
+	case in.Path != "":
+		return string(in.Path), "", true, nil
+	case in.Section == pauseGroup:
+		return "service/" + service + "/" + pauseGroup + "/" + importedID(im.ts.keys, person, pauseGroup, in.Service+"\n"+in.Ref), service, true, nil
+	}
+	return in.Section + "/" + importedID(im.ts.keys, person, in.Section, in.Ref), service, true, nil
+}
+
+// atService puts the id of its service into a stay.
+func atService(value jsontext.Value, service string) (jsontext.Value, error) {
+	stay, err := catalogue.Decode[catalogue.Stay](value)
+	if err != nil {
+		return nil, err
+	}
+	stay.Service = service
+	return json.Marshal(stay)
+}
+
 // line judges a line and says what it changes in the record.
 func (im *recordImport) line(in *RecordInput) (model.PersonID, []model.Change, error) {
 	im.done.Lines++
@@ -243,7 +294,20 @@ func (im *recordImport) line(in *RecordInput) (model.PersonID, []model.Change, e
 		}
 		items = append(items[:len(items):len(items)], RecordItem{Group: "provider", Value: value, Columns: map[string]string{"": "unit"}})
 	}
-	base := in.Section + "/" + importedID(im.ts.keys, ref.Person, in.Section, in.Ref)
+	base, service, ok, err := im.base(ref.Person, in)
+	if err != nil {
+		return ref.Person, nil, err
+	}
+	if !ok {
+		im.problem(in.Line, "unknown-service", "/service", "the person has no service with this ref; import services first, with the same refs")
+		return ref.Person, nil, nil
+	}
+	if in.Section == "stay" && service != "" {
+		items = slices.Clone(items)
+		if items[0].Value, err = atService(items[0].Value, service); err != nil {
+			return ref.Person, nil, err
+		}
+	}
 	var changes []model.Change
 	kept := false
 	for i := range items {

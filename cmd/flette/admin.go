@@ -25,6 +25,7 @@ type adminOp interface {
 var adminOps = []adminOp{
 	tenantAddOp, tenantListOp, tenantContactsOp, userTokenOp,
 	personImportOp, personListOp, unitImportOp, unitListOp,
+	referenceImportOp, referenceShowOp,
 	mappingImportOp, mappingListOp, hoursReportOp,
 	recordImportOp, worklistOp,
 	caseloadChangeOp, caseloadShowOp, caseloadPlanOp,

@@ -61,6 +61,14 @@ type fields struct {
 	bad   *intake
 }
 
+func fieldsOf(columns []column, r row, bad *intake) *fields {
+	f := &fields{value: make(map[string]string, len(columns)), line: r.line, bad: bad}
+	for at, c := range columns {
+		f.value[c.name] = r.value[at]
+	}
+	return f
+}
+
 func (f *fields) date(name string) catalogue.Date {
 	d, _ := isoDate(f.value[name])
 	return catalogue.Date(d)
@@ -98,10 +106,7 @@ func readRecords(r io.Reader, format string, columns []column, read recordReader
 	bad := &intake{columns: columns}
 	out := make([]sync.RecordInput, len(rows))
 	for i, row := range rows {
-		f := &fields{value: make(map[string]string, len(columns)), line: row.line, bad: bad}
-		for at, c := range columns {
-			f.value[c.name] = row.value[at]
-		}
+		f := fieldsOf(columns, row, bad)
 		out[i] = read(f)
 		out[i].Line, out[i].Number = row.line, f.value["number"]
 	}
@@ -112,9 +117,9 @@ func readRecords(r io.Reader, format string, columns []column, read recordReader
 }
 
 func item(group string, value any, columns map[string]string) sync.RecordItem {
-	text, err := json.Marshal(value)
+	text, err := json.Marshal(value, json.Deterministic(true))
 	if err != nil {
-		panic(err) // a struct of the catalogue
+		panic(err) // a struct of the catalogue, or strings by name
 	}
 	return sync.RecordItem{Group: group, Value: text, Columns: columns}
 }

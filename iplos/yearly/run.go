@@ -16,6 +16,7 @@ import (
 	"flette/iplos/kpr"
 	"flette/model"
 	"flette/model/catalogue"
+	"flette/model/ident"
 	"flette/store"
 )
 
@@ -103,10 +104,14 @@ func Run(ctx context.Context, v store.View, o Options, identity, subject io.Writ
 	if o.Format == nil {
 		o.Format = Own{}
 	}
+	o.Kommune = cmp.Or(o.Kommune, t.Kommune)
+	if err := existed(v, o.Kommune, o.Year); err != nil {
+		return nil, err
+	}
 	r := &run{
 		Options: o, v: v, cat: catalogue.Default(), first: day(o.Year, "01-01"), last: day(o.Year, "12-31"),
 		report: Report{
-			Head:     Head{Year: o.Year, Kommune: cmp.Or(o.Kommune, t.Kommune), Position: o.Position, Epoch: t.EpochAt(o.Position)},
+			Head:     Head{Year: o.Year, Kommune: o.Kommune, Position: o.Position, Epoch: t.EpochAt(o.Position)},
 			Services: map[string]int{}, Excluded: map[string]int{}, Dropped: map[string]int{},
 		},
 	}
@@ -115,6 +120,20 @@ func Run(ctx context.Context, v store.View, o Options, identity, subject io.Writ
 		return nil, err
 	}
 	return &r.report, errors.Join(ide.Close(), ipl.Close())
+}
+
+// existed holds the municipality against the list of municipalities, when one was imported: a
+// data year is reported on the municipality that existed then (R73).
+func existed(v store.View, number string, year int) error {
+	m, err := store.MunicipalityOf(v, number)
+	if err != nil || !m.Listed || ident.Kommune(number).Special() || m.Existed(string(day(year, "01-01")), string(day(year, "12-31"))) {
+		return err
+	}
+	what := "the list of municipalities has no municipality " + number
+	if m.Known {
+		what = fmt.Sprintf("the municipality %s did not exist in %d, says the list of municipalities", number, year)
+	}
+	return model.Problemf("yearly-kommune", "/kommune", "%s; name the one that existed with --kommune (flette kommunelist show tells), or import a newer list (R73)", what)
 }
 
 func day(year int, rest string) catalogue.Date {
