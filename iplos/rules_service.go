@@ -106,6 +106,7 @@ func r49(r *Record, p *report) {
 			p.add(s.Unit("end"), "The end is before the decision or the start.")
 		}
 	}
+	r.r49status(p)
 }
 
 func r50(r *Record, p *report) {

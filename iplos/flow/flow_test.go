@@ -121,21 +121,3 @@ func TestNobodyFallsOut(t *testing.T) {
 		}
 	})
 }
-
-func TestStatus(t *testing.T) {
-	for _, c := range []struct {
-		value *catalogue.YesNoDate
-		want  flow.Status
-	}{
-		{nil, flow.Never},
-		{&catalogue.YesNoDate{Code: "2"}, flow.Never},
-		{&catalogue.YesNoDate{Code: "1", Date: "2026-01-01"}, flow.Active},
-		{&catalogue.YesNoDate{Code: "2", Date: "2026-01-01"}, flow.Stopped},
-		{&catalogue.YesNoDate{Code: "1"}, flow.Unfit},
-		{&catalogue.YesNoDate{Code: "3", Date: "2026-01-01"}, flow.Unfit},
-	} {
-		if got := flow.StatusOf(c.value); got != c.want {
-			t.Errorf("%+v is %s", c.value, got)
-		}
-	}
-}

@@ -89,6 +89,9 @@ type Options struct {
 
 const open = "open"
 
+// WaitingList is the unit that says whether the person waits for a place (R103).
+const WaitingList model.Unit = "status/waiting_list"
+
 // Record is what the worklist reads of a person.
 type Record struct {
 	Services []*iplos.Service
@@ -110,7 +113,7 @@ func List(r Record, o Options) []Item {
 			out = append(out, Item{Unit: unit, Task: ActOnNeed, Date: need.Seen})
 		}
 	}
-	if StatusOf(r.Waiting) == Active {
+	if iplos.StatusOf(r.Waiting) == iplos.StatusActive {
 		out = append(out, Item{Unit: WaitingList, Task: WaitsForPlace, Date: r.Waiting.Date})
 	}
 	slices.SortFunc(out, func(a, b Item) int { return cmp.Or(Compare(a, b), cmp.Compare(a.Unit, b.Unit)) })
