@@ -117,7 +117,7 @@ var rules = []Rule{
 	{ID: "R62", Severity: Missing, Sections: []string{"service"}, Source: fromGuide, Person: r62,
 		Text:   "A municipal emergency stay is registered for persons who receive other services already.",
 		TextNB: "Kommunal øyeblikkelig hjelp registreres for dem som allerede mottar andre tjenester."},
-	{ID: "R63", Severity: Missing, Sections: []string{"service", "stay"}, Source: fromGuide, Person: r63,
+	{ID: "R63", Severity: Missing, Sections: []string{"service", "stay"}, Live: true, Source: fromGuide, Person: r63,
 		Text:   "A discharge from a specialist stay is registered when a municipal service starts within 14 days.",
 		TextNB: "Utskrivning fra spesialisthelsetjenesten registreres når en kommunal tjeneste starter innen 14 dager."},
 	{ID: "R67", Severity: Missing, Sections: []string{"service", "status"}, Source: fromGuide, Person: r67,
@@ -162,7 +162,7 @@ var rules = []Rule{
 	{ID: "R107", Severity: Missing, Sections: []string{"service"}, Source: fromProduct, Person: r107,
 		Text:   "A person stays on the worklist after a service ended until a supervisor has confirmed it.",
 		TextNB: "En person blir stående på arbeidslisten etter at en tjeneste er avsluttet, til en leder har bekreftet det."},
-	{ID: "R107", Severity: Missing, Sections: []string{"service"}, Live: true, Source: fromProduct, Person: r107runOut,
+	{ID: "R107", Severity: Missing, Sections: []string{"coercion", "service"}, Live: true, Source: fromProduct, Person: r107runOut,
 		Text:   "A person stays on the worklist when a decision runs out.",
 		TextNB: "En person blir stående på arbeidslisten når et vedtak går ut."},
 }

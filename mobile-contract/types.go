@@ -378,8 +378,8 @@ type WorkItem struct {
 	Person model.PersonID `json:"person"`
 	Task   string         `json:"task"` // see flow.Task
 	Unit   model.Unit     `json:"unit"`
-	Type   string         `json:"type,omitempty"`  // code of 9151, of a service
-	Stage  string         `json:"stage,omitempty"` // of a service
+	Type   string         `json:"type,omitempty"`  // code of 9151, of a service or of coercion
+	Stage  string         `json:"stage,omitempty"` // of a service, of coercion, or of the mapping of nutrition
 	Date   string         `json:"date,omitempty"`  // since when it waits; of renew-decision, the last day
 }
 
