@@ -389,6 +389,34 @@ type Worklist struct {
 	Next  string     `json:"next,omitempty"`
 }
 
+// EndSeen is a task confirm-end as it was on the screen.
+type EndSeen struct {
+	Person model.PersonID `json:"person"`
+	Unit   model.Unit     `json:"unit"`
+	Date   string         `json:"date"`
+}
+
+// ConfirmEndsRequest: POST /v1/worklist/confirm.
+type ConfirmEndsRequest struct {
+	Ends   []EndSeen    `json:"ends"` // 1-200
+	Reason model.Reason `json:"reason"`
+	DryRun bool         `json:"dry_run,omitempty"` // says what would be done
+}
+
+// EndResult is what became of one of them.
+type EndResult struct {
+	Person  model.PersonID `json:"person"`
+	Unit    model.Unit     `json:"unit"`
+	Date    string         `json:"date"`
+	Outcome string         `json:"outcome"`        // "confirmed", "already-confirmed", "changed", "not-found"
+	Entry   *model.EntryID `json:"entry,omitzero"` // that confirmed it
+}
+
+// ConfirmEndsResponse: 200, in the order of the request.
+type ConfirmEndsResponse struct {
+	Results []EndResult `json:"results"`
+}
+
 // ReviewList: GET /v1/reviews.
 type ReviewList struct {
 	Reviews []ReviewView `json:"reviews"`
