@@ -84,6 +84,7 @@ func newWorld(t testing.TB, change ...func(*Options)) *world {
 		"GET /v1/findings/counts":             {"/v1/findings/counts?rule=R2&severity=M&from=2026-11-01&to=2026-11-30", nil},
 		"GET /v1/submissions":                 {"/v1/submissions?target=test&limit=1", nil},
 		"GET /v1/worklist":                    {"/v1/worklist?task=confirm-end&ahead=7", nil},
+		"POST /v1/worklist/confirm":           {"/v1/worklist/confirm", contract.ConfirmEndsRequest{Ends: []contract.EndSeen{{Person: person, Unit: "service/0190a000-0000-7000-8000-0000000000f1", Date: "2026-02-01"}}, Reason: why}},
 		"GET /v1/findings":                    {"/v1/findings?person=" + person.String() + "&rule=R2&severity=B&state=all", nil},
 		"GET /v1/reports/time":                {"/v1/reports/time?week=2026-W47&person=" + person.String(), nil},
 		"GET /v1/journal/checkpoint":          {"/v1/journal/checkpoint", nil},

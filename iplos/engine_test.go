@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"flette/model"
+	"flette/model/catalogue"
 	"flette/store"
 )
 
@@ -21,12 +22,22 @@ func put(t interface {
 	t.Helper()
 	u := model.Unit(expand(path))
 	state := &model.UnitState{Unit: u, Class: class}
+	if catalogue.Default().Policy(u).YesNoDate { // its history is read
+		state.Position = -1
+		if old := m.units[alice.String()+" "+string(u)]; old != nil {
+			state.Position = old.Position
+		}
+	}
 	if value != "" {
 		signed := model.Millis(1_795_000_000_000)
 		state.Heads = []model.Head{{
 			Act: model.ActRegister, Actor: "n1", Device: pad, Value: []byte(value),
 			Stamp: model.Stamp{Wall: signed, T: signed, TEff: signed, Hi: signed, Class: model.ClockA},
 		}}
+		if catalogue.Default().Policy(u).YesNoDate {
+			state.Heads[0] = m.say(t, alice, state.Heads[0], u)
+			state.Position = state.Heads[0].Position
+		}
 	}
 	must(t, m.PutUnit(alice, state))
 	return u
@@ -41,7 +52,7 @@ var pool = map[string][]string{
 	"score/vision":                          {`{"score":9}`, `{"score":2,"assessed":"2025-01-01"}`},
 	"health/nutrition":                      {`{"mapped":"2"}`, `{"mapped":"2","risk":"1"}`},
 	"health/medication_review_nursing_home": {`{"code":"1"}`, `{"code":"2"}`},
-	"status/waiting_list":                   {`{"code":"1","date":"2026-05-01"}`, `{"code":"2"}`},
+	"status/waiting_list":                   {`{"code":"1","date":"2026-05-01"}`, `{"code":"2"}`, `{"code":"2","date":"2026-04-01"}`, `{"code":"2","date":"2026-06-01"}`},
 	"status/round_the_clock":                {`{"code":"1","date":"2026-05-01"}`, `{"code":"2"}`},
 	"status/rehab_outside":                  {`{"code":"2"}`},
 	"service/@a":                            {`{"type":"15"}`, `{"type":"29"}`, `{"type":"21"}`, `{"type":"5"}`},

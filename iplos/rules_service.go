@@ -106,6 +106,7 @@ func r49(r *Record, p *report) {
 			p.add(s.Unit("end"), "The end is before the decision or the start.")
 		}
 	}
+	r.r49status(p)
 }
 
 func r50(r *Record, p *report) {
@@ -175,7 +176,7 @@ func r59(_ *Record, u *model.UnitState, p *report) {
 	if v == nil {
 		return
 	}
-	if v.Type == "24" && v.Decided != "" && v.End > after(v.Decided, 1, 0) {
+	if v.End > LastDay(*v) {
 		p.addAs(Missing, u.Unit, "A decision on health care by force holds for a year at most.")
 	}
 	if v.Type == "23" && v.End != "" && dateOf(u.Shown().Stamp.TEff) > after(v.End, 0, 1) {
@@ -184,6 +185,19 @@ func r59(_ *Record, u *model.UnitState, p *report) {
 	if bad := judge(u); bad != nil && bad.Rule == "R59" {
 		p.add(u.Unit, "The dates of the measure do not fit: "+bad.Detail+".")
 	}
+}
+
+// LastDay is the last day on which the decision on a measure covers it, "" when nothing says:
+// health care by force is decided for a year at most (R59).
+func LastDay(v catalogue.Coercion) catalogue.Date {
+	if v.Type != "24" || v.Decided == "" {
+		return v.End
+	}
+	year := after(v.Decided, 1, 0)
+	if v.End == "" || v.End > year {
+		return year
+	}
+	return v.End
 }
 
 func r60(r *Record, p *report) {
@@ -197,15 +211,19 @@ func r60(r *Record, p *report) {
 // dischargeDays is how long before a municipal service a discharge may lie to be registered.
 const dischargeDays = 14
 
-// r63 takes the end of a pause as a start: services stop during a stay and begin again.
+// r63 takes the end of a pause as a start: services stop during a stay and begin again. It is
+// live: whether a service starts within 14 days of a discharge is known when they are over.
 func r63(r *Record, p *report) {
 	for _, u := range r.units("stay") {
 		v := shown[catalogue.Stay](u.Shown())
-		if v == nil || v.Kind != "specialist" || v.To == "" {
+		if v == nil || v.Kind != "specialist" {
 			continue
 		}
-		if !r.startsBetween(v.To, after(v.To, 0, dischargeDays)) {
-			p.add(u.Unit, "The discharge is registered, but no municipal service starts within 14 days.")
+		switch known := after(v.To, 0, dischargeDays); {
+		case v.To == "" && r.startsBetween(after(v.From, 0, 1), r.today):
+			p.add(u.Unit, "A municipal service has started since the admission. If the discharge was within the 14 days before it, register it.")
+		case v.To != "" && r.today > known && !r.startsBetween(v.To, known):
+			p.addFrom(after(known, 0, 1), u.Unit, "The discharge is registered, but no municipal service starts within 14 days.")
 		}
 	}
 }
@@ -323,5 +341,16 @@ func r107runOut(r *Record, p *report) {
 		if s.Granted() && s.End == nil && s.Grant.To != "" && s.Grant.To < r.today {
 			p.addFrom(after(s.Grant.To, 0, 1), s.Unit("grant"), "The decision has run out and the service has no end. Decide anew, or confirm the end.")
 		}
+	}
+	for _, u := range r.units("coercion") {
+		v, h := shown[catalogue.Coercion](u.Shown()), u.Shown()
+		if v == nil || v.Type == "23" || v.Start == "" {
+			continue // an emergency is over when it is documented
+		}
+		last := LastDay(*v)
+		if last == "" || last >= r.today || dateOf(h.Stamp.TEff) > last && (h.Act == model.ActDecide || r.atDesk(h.Device)) {
+			continue
+		}
+		p.addFrom(after(last, 0, 1), u.Unit, "The decision on coercion has run out. Decide anew, or confirm that the measure has ended.")
 	}
 }

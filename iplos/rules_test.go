@@ -14,6 +14,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"flette/model"
+	"flette/model/catalogue"
 	"flette/store"
 )
 
@@ -26,7 +27,8 @@ type ruleCase struct {
 	Birth  string                          `json:"birth,omitzero"`
 	Units  map[string]jsontext.Value       `json:"units,omitzero"`
 	Heads  map[string]caseHead             `json:"heads,omitzero"`
-	Other  map[string]jsontext.Value       `json:"other,omitzero"` // units of another person
+	Before map[string]jsontext.Value       `json:"before,omitzero"` // what a status said before
+	Other  map[string]jsontext.Value       `json:"other,omitzero"`  // units of another person
 	Org    []store.OrgUnit                 `json:"org,omitzero"`
 	Local  []store.LocalService            `json:"local,omitzero"` // mapping of the municipality
 	Lists  map[string][]store.ReferenceRow `json:"lists,omitzero"` // reference lists by name
@@ -131,6 +133,9 @@ func (c ruleCase) run(t *testing.T, rule string) {
 			unit = "-"
 		}
 		got = append(got, f.Severity+" "+unit)
+		if _, ok := Norwegian(f.Detail); !ok {
+			t.Errorf("%q has no Norwegian sentence in norwegian.json", f.Detail)
+		}
 		if f.Detail == "" || f.Owner != c.Person.Unit || f.Since == 0 {
 			t.Errorf("finding without detail, owner or since: %+v", f)
 		}
@@ -202,7 +207,17 @@ func (c ruleCase) put(t *testing.T, m *memory, person model.PersonID, units map[
 		if h.NoSign {
 			head.Actor = ""
 		}
-		must(t, m.PutUnit(person, &model.UnitState{Unit: model.Unit(path), Class: h.Class, Heads: []model.Head{head}}))
+		unit := model.Unit(path)
+		if catalogue.Default().Policy(unit).YesNoDate {
+			// Of these a rule reads what stood there before.
+			if was, ok := c.Before[path]; ok {
+				first := head
+				first.Value = was
+				m.say(t, person, first, unit)
+			}
+			head = m.say(t, person, head, unit)
+		}
+		must(t, m.PutUnit(person, &model.UnitState{Unit: unit, Position: head.Position, Class: h.Class, Heads: []model.Head{head}}))
 		out = append(out, model.Unit(path))
 	}
 	return out

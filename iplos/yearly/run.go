@@ -318,6 +318,12 @@ func (r *run) values(p *Person, states []*model.UnitState) {
 		}
 		val, ok := fields(Value{ID: section, Registered: registered(s)}, s.Shown().Value, "")
 		from, to := val.get("from")+val.get("start"), val.get("to")+val.get("end")
+		if section == "coercion" && from == "" {
+			if val.get("rejected") != "true" {
+				continue // R55, R59: not approved yet, so not started
+			}
+			from, to = val.get("decided"), val.get("decided")
+		}
 		if !ok || section != "diagnosis" && from > string(r.last) || to != "" && to < string(r.first) {
 			continue
 		}

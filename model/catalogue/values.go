@@ -151,12 +151,14 @@ type (
 		Service   string `json:"service,omitzero" validate:"omitempty,uuid,lowercase"`
 	}
 
-	// Coercion of coercion/<id> (R59): 14 planned, 23 emergency, 24 health care by force.
+	// Coercion of coercion/<id> (R59): 14 planned, 23 emergency, 24 health care by force. A
+	// planned measure starts when the county governor approves it, and until then has no start.
 	Coercion struct {
-		Type    string `json:"type" validate:"required,oneof=14 23 24"`
-		Decided Date   `json:"decided,omitzero"`
-		Start   Date   `json:"start" validate:"required"`
-		End     Date   `json:"end,omitzero"`
+		Type     string `json:"type" validate:"required,oneof=14 23 24"`
+		Decided  Date   `json:"decided,omitzero"`
+		Start    Date   `json:"start,omitzero"`
+		End      Date   `json:"end,omitzero"`
+		Rejected bool   `json:"rejected,omitzero"` // by the county governor, of 14 only
 	}
 
 	// Time of time/<id>: one time registration, never granted hours (R37).
