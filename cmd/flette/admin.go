@@ -26,7 +26,7 @@ var adminOps = []adminOp{
 	tenantAddOp, tenantListOp, tenantContactsOp, userTokenOp,
 	personImportOp, personListOp, unitImportOp, unitListOp,
 	mappingImportOp, mappingListOp, hoursReportOp,
-	recordImportOp, worklistOp,
+	recordImportOp, worklistOp, worklistConfirmOp,
 	caseloadChangeOp, caseloadShowOp, caseloadPlanOp,
 	deviceInviteOp, deviceListOp, deviceExplainOp, deviceRevokeOp,
 	reviewListOp, findingListOp, findingSettleOp, quarantineListOp, quarantineSettleOp,
