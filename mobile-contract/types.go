@@ -329,6 +329,50 @@ type HistoryChange struct {
 	Standing string          `json:"standing"` // "shown", "head", "superseded", "voided", "act", "quarantined"
 }
 
+// FindingView is one broken rule on a person's merged record.
+type FindingView struct {
+	Rule     string         `json:"rule"`
+	Severity string         `json:"severity"`
+	Person   model.PersonID `json:"person"`
+	Unit     model.Unit     `json:"unit,omitempty"`
+	Detail   string         `json:"detail"`
+	DetailNB string         `json:"detail_nb,omitempty"` // the same in Norwegian
+	Owner    string         `json:"owner,omitempty"`
+	Since    model.Millis   `json:"since"`
+	State    string         `json:"state"`               // "open", "released" or "closed"
+	Settled  *model.EntryID `json:"settled_by,omitzero"` // the release or close entry
+	Reason   *model.Reason  `json:"reason,omitzero"`     // of that entry
+}
+
+// FindingList: GET /v1/findings.
+type FindingList struct {
+	Findings []FindingView  `json:"findings"`
+	Counts   map[string]int `json:"counts,omitempty"`
+	Next     string         `json:"next,omitempty"`
+}
+
+// FindingCount is how many findings of a rule are open among the persons of a unit.
+type FindingCount struct {
+	Owner    string        `json:"owner,omitempty"` // organisation unit; "" for persons of none
+	Rule     string        `json:"rule"`
+	Severity string        `json:"severity"`
+	Open     int64         `json:"open"`
+	Oldest   *model.Millis `json:"oldest,omitzero"` // since when the oldest holds; of now only
+}
+
+// FindingDay is what a server counted on a day.
+type FindingDay struct {
+	Date   string         `json:"date"` // YYYY-MM-DD, in Norway
+	At     model.Millis   `json:"at"`
+	Counts []FindingCount `json:"counts"`
+}
+
+// FindingCounts: GET /v1/findings/counts.
+type FindingCounts struct {
+	Counts []FindingCount `json:"counts"`
+	Days   []FindingDay   `json:"days,omitempty"` // with `from`
+}
+
 // ReviewList: GET /v1/reviews.
 type ReviewList struct {
 	Reviews []ReviewView `json:"reviews"`

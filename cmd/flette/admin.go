@@ -27,7 +27,7 @@ var adminOps = []adminOp{
 	personImportOp, personListOp, unitImportOp, unitListOp,
 	referenceImportOp, referenceShowOp,
 	mappingImportOp, mappingListOp, hoursReportOp,
-	recordImportOp, worklistOp,
+	recordImportOp, worklistOp, worklistConfirmOp,
 	caseloadChangeOp, caseloadShowOp, caseloadPlanOp,
 	deviceInviteOp, deviceListOp, deviceExplainOp, deviceRevokeOp,
 	reviewListOp, findingListOp, findingSettleOp, quarantineListOp, quarantineSettleOp,

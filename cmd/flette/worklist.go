@@ -13,6 +13,11 @@ import (
 )
 
 type worklistCmd struct {
+	List    worklistListCmd    `cmd:"" default:"withargs" help:"List what waits for somebody."`
+	Confirm worklistConfirmCmd `cmd:"" help:"Confirm ends that were seen on the list, several at a time."`
+}
+
+type worklistListCmd struct {
 	tenantFlags
 	Unit  string `placeholder:"CODE" help:"Only persons of this organisation unit and those below it."`
 	Task  string `placeholder:"TASK" help:"Only this task."`
@@ -21,7 +26,7 @@ type worklistCmd struct {
 }
 
 // Help is shown by --help.
-func (*worklistCmd) Help() string {
+func (*worklistListCmd) Help() string {
 	return `Lists what waits for somebody, the most harmful to forget first, then what has waited longest:
 
   confirm-end          a service or coercion ended; a supervisor says that nothing more is needed (R107)
@@ -38,12 +43,14 @@ func (*worklistCmd) Help() string {
   waits-for-place      on the waiting list for long-term stay or a dwelling (R103)
   say-how-far          neither application, decision nor start is registered (R49)
 
-A person leaves the list when the record says that it was done. An end is confirmed by a
-decision on the review, or by closing its finding: flette finding close --rule R107.
+A person leaves the list when the record says that it was done. Ends are confirmed by
+flette worklist confirm, or by a decision on the review.
 
 Example:
 
-    flette worklist --data /srv/flette --tenant testvik --unit nord`
+    flette worklist list --data /srv/flette --tenant testvik --unit nord
+
+"list" may be left out.`
 }
 
 type worklist struct {
@@ -103,7 +110,7 @@ var worklistOp = op[worklist, []workRow]{name: "worklist", reads: true, run: fun
 }}
 
 // Run lists what waits.
-func (c *worklistCmd) Run(ctx context.Context, out *output) error {
+func (c *worklistListCmd) Run(ctx context.Context, out *output) error {
 	if c.Task != "" && !flow.Known(flow.Task(c.Task)) {
 		return problemf("unknown-task", "--task: there is no such task; flette worklist --help lists them")
 	}
