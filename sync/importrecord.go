@@ -67,67 +67,63 @@ type RecordsImported struct {
 const (
 	maxImportProblems = 1000 // lines that are told
 	importBatch       = 200  // lines of one update
+	checkBatch        = 1000 // lines of one view
 	maxKeptLines      = 100
 )
 
-// ImportRecords enters services and diagnoses as signed entries of the import key. All lines
-// are judged before the first is entered, then they are entered in batches, each whole or not
-// at all. What stands in the record already is left alone, so that after a crash, or by
-// mistake, the same file may be imported again. ImportProblems.
+// ImportRecords judges all lines, then enters them. ImportProblems.
 func (e *Engine) ImportRecords(ctx context.Context, tenant model.TenantID, src RecordSource, in []RecordInput) (RecordsImported, error) {
-	done, err := e.CheckRecords(ctx, tenant, in)
+	done, err := e.CheckRecords(ctx, tenant, Each(in))
 	if err != nil || done.New+done.Changed == 0 {
 		return done, err
 	}
-	ts, err := e.tenant(tenant)
-	if err != nil {
-		return done, err
-	}
-	done = RecordsImported{KeptAt: []int{}}
-	for len(in) > 0 {
-		n := min(importBatch, len(in))
-		part, err := e.importBatch(ctx, ts, tenant, src, in[:n])
-		if err != nil {
-			return done, err
-		}
-		done.add(part)
-		in = in[n:]
-	}
-	return done, nil
+	return e.EnterRecords(ctx, tenant, src, Each(in))
 }
 
-// CheckRecords judges all lines, counts what ImportRecords would do and stores nothing.
-func (e *Engine) CheckRecords(ctx context.Context, tenant model.TenantID, in []RecordInput) (RecordsImported, error) {
+// CheckRecords judges all lines, counts what EnterRecords would do and stores nothing.
+// ImportProblems.
+func (e *Engine) CheckRecords(ctx context.Context, tenant model.TenantID, in Lines[RecordInput]) (RecordsImported, error) {
 	done := RecordsImported{KeptAt: []int{}}
 	ts, err := e.tenant(tenant)
 	if err != nil {
 		return done, err
 	}
-	err = e.st.View(ctx, tenant, func(v store.View) error {
-		im, err := e.recordImporter(v, ts)
-		if err != nil {
-			return err
-		}
-		seen := map[string]int{}
-		for i := range in {
-			key := in[i].key()
-			if first, dup := seen[key]; dup {
-				im.duplicate(&in[i], first)
-			} else {
-				seen[key] = in[i].Line
-			}
-			if _, _, err := im.line(&in[i]); err != nil {
+	var j judging
+	err = batches(in, checkBatch, func(part []RecordInput) error {
+		return e.st.View(ctx, tenant, func(v store.View) error {
+			im, err := e.recordImporter(v, ts)
+			if err != nil {
 				return err
 			}
-			if len(im.problems) >= maxImportProblems {
-				break
+			for i := range part {
+				if first, twice := j.add(part[i].key(), part[i].Line); twice {
+					im.duplicate(&part[i], first)
+				}
+				if _, _, err := im.line(&part[i]); err != nil {
+					return err
+				}
 			}
-		}
-		done = im.done
-		if len(im.problems) > 0 {
-			return im.problems
-		}
-		return nil
+			done.add(im.done)
+			return j.batch(im.problems)
+		})
+	})
+	return done, j.verdict(err)
+}
+
+// EnterRecords enters lines that CheckRecords has judged, as signed entries of the import key,
+// in batches, each whole or not at all. What stands in the record already is left alone: the
+// same file may be entered again, after a crash or by mistake. ImportProblems of a line that the
+// record does not take any more; the batches before it stay.
+func (e *Engine) EnterRecords(ctx context.Context, tenant model.TenantID, src RecordSource, in Lines[RecordInput]) (RecordsImported, error) {
+	done := RecordsImported{KeptAt: []int{}}
+	ts, err := e.tenant(tenant)
+	if err != nil {
+		return done, err
+	}
+	err = batches(in, importBatch, func(lines []RecordInput) error {
+		part, err := e.importBatch(ctx, ts, tenant, src, lines)
+		done.add(part)
+		return err
 	})
 	return done, err
 }
@@ -222,12 +218,12 @@ func (im *recordImport) problem(line int, code, pointer, format string, args ...
 }
 
 // key tells lines of a file apart.
-func (in *RecordInput) key() string {
+func (in *RecordInput) key() lineKey {
 	parts := []string{in.Number, in.Section, in.Ref, string(in.Path)}
 	if in.Section == pauseGroup {
 		parts = append(parts, in.Service)
 	}
-	return strings.Join(parts, "\n")
+	return lineKeyOf(strings.Join(parts, "\n"))
 }
 
 func (im *recordImport) duplicate(in *RecordInput, first int) {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"io"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -56,17 +55,22 @@ func isServiceType(s string) *model.Problem {
 
 // fields are the values of a line by the name of the column.
 type fields struct {
-	value map[string]string
-	line  int
-	bad   *intake
+	columns []column
+	value   map[string]string
+	line    int
+	bad     *intake
 }
 
-func fieldsOf(columns []column, r row, bad *intake) *fields {
-	f := &fields{value: make(map[string]string, len(columns)), line: r.line, bad: bad}
-	for at, c := range columns {
+func fieldsOf(columns []column, bad *intake) *fields {
+	return &fields{columns: columns, value: make(map[string]string, len(columns)), bad: bad}
+}
+
+// set takes over a line; what was read of the one before stays good.
+func (f *fields) set(r row) {
+	f.line = r.line
+	for at, c := range f.columns {
 		f.value[c.name] = r.value[at]
 	}
-	return f
 }
 
 func (f *fields) date(name string) catalogue.Date {
@@ -96,25 +100,6 @@ func (f *fields) needs(other string, names ...string) {
 
 // recordReader makes an input of a line.
 type recordReader func(f *fields) sync.RecordInput
-
-// readRecords reads services or diagnoses to import.
-func readRecords(r io.Reader, format string, columns []column, read recordReader) ([]sync.RecordInput, error) {
-	rows, err := readRows(r, format, columns)
-	if err != nil {
-		return nil, err
-	}
-	bad := &intake{columns: columns}
-	out := make([]sync.RecordInput, len(rows))
-	for i, row := range rows {
-		f := fieldsOf(columns, row, bad)
-		out[i] = read(f)
-		out[i].Line, out[i].Number = row.line, f.value["number"]
-	}
-	if len(bad.problems) > 0 {
-		return nil, bad.problems
-	}
-	return out, nil
-}
 
 func item(group string, value any, columns map[string]string) sync.RecordItem {
 	text, err := json.Marshal(value, json.Deterministic(true))

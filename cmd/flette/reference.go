@@ -135,8 +135,10 @@ func (f *importFlags) reference(ctx context.Context, out *output, name string, c
 	var done sync.ReferenceDone
 	if err == nil {
 		in := referenceImport{Tenant: f.id(), Source: sync.ReferenceSource{Name: name, SHA256: hex.EncodeToString(hash.Sum(nil)), By: operator()}, DryRun: f.DryRun}
+		line := fieldsOf(columns, nil)
 		for _, row := range rows {
-			in.Lines = append(in.Lines, sync.ReferenceInput{Line: row.line, ReferenceRow: read(fieldsOf(columns, row, nil))})
+			line.set(row)
+			in.Lines = append(in.Lines, sync.ReferenceInput{Line: row.line, ReferenceRow: read(line)})
 		}
 		done, err = doOp(ctx, f.dataFlags, referenceImportOp, in)
 	}
