@@ -18,8 +18,9 @@ import (
 
 // PersonInput is one person of an import, already checked for shape by the caller.
 type PersonInput struct {
-	Line      int // of the source, for messages
-	Number    string
+	Line      int    // of the source, for messages
+	Number    string // "" while there is none: then Ref and BirthDate are needed (R89)
+	Ref       string // id in the source system; the number that comes later finds the person by it
 	Former    string // an earlier number of the same person, kept linked (R1)
 	Name      string
 	BirthDate string // YYYY-MM-DD; "" to read it from the number
@@ -130,19 +131,45 @@ func (im *importer) problem(line int, code, pointer, format string, args ...any)
 }
 
 func (im *importer) person(in *PersonInput) error {
-	if first, dup := im.seen[in.Number]; dup {
+	key := in.Number
+	if key == "" {
+		if in.Ref == "" {
+			im.problem(in.Line, "missing-value", "/number", "the value is missing; somebody who has no number yet needs a ref, by which the number finds the person later")
+			return nil
+		}
+		key = refKey(in.Ref)
+	}
+	if first, dup := im.seen[key]; dup {
 		im.problem(in.Line, "duplicate-number", "/number", "the same identity number stands on line %d", first)
 		return nil
 	}
-	im.seen[in.Number] = in.Line
+	im.seen[key] = in.Line
 	unit, ok := im.units[in.Unit]
 	if !ok {
 		im.problem(in.Line, "unknown-unit", "/unit", "no organisation unit has this id or local code; import units first")
 		return nil
 	}
-	p, old, err := im.find(in.Number)
+	p, old, err := im.find(key)
 	if err != nil {
 		return err
+	}
+	if in.Ref != "" && in.Number != "" {
+		byRef, oldByRef, err := im.find(refKey(in.Ref))
+		if err != nil {
+			return err
+		}
+		switch {
+		case byRef.ID.IsZero() || byRef.ID == p.ID:
+		case p.ID.IsZero() && oldByRef.Number == "": // R89: the number has come
+			p, old = byRef, oldByRef
+			if err := im.index(in.Number, p.ID); err != nil {
+				return err
+			}
+		case p.ID.IsZero() && oldByRef.Number == in.Former: // found by that below
+		default:
+			im.problem(in.Line, "ref-is-another", "/ref", "the number and the ref are known here as two persons, or the ref has another number (give it as former); decide which record stays")
+			return nil
+		}
 	}
 	former := old.Former
 	if !p.ID.IsZero() && in.Former != "" {
@@ -170,15 +197,25 @@ func (im *importer) person(in *PersonInput) error {
 	}
 	isNew := p.ID.IsZero()
 	if isNew {
-		if p, err = im.newPerson(in.Number); err != nil {
+		if p, err = im.newPerson(key); err != nil {
 			return err
 		}
 	}
-	who := store.Identity{Number: in.Number, Former: former, Name: in.Name, BirthDate: in.BirthDate, Sex: cmp.Or(in.Sex, old.Sex)}
+	if in.Ref != "" && key == in.Number {
+		if err := im.index(refKey(in.Ref), p.ID); err != nil {
+			return err
+		}
+	}
+	who := store.Identity{Number: cmp.Or(in.Number, old.Number), Former: former, Name: in.Name, BirthDate: in.BirthDate, Sex: cmp.Or(in.Sex, old.Sex)}
 	before := p
 	p.Kommune, p.District, p.Unit = in.Kommune, in.District, unit
 	p.IDType, p.IDIssue, p.Test = "9", "", in.Test
-	if id, err := ident.Parse(in.Number, identMode(im.now)); err != nil {
+	if who.Number == "" {
+		if who.BirthDate = cmp.Or(who.BirthDate, old.BirthDate); who.BirthDate == "" {
+			im.problem(in.Line, "missing-value", "/birth_date", "the value is missing; without a number the date of birth is what is reported")
+			return nil
+		}
+	} else if id, err := ident.Parse(who.Number, identMode(im.now)); err != nil {
 		p.IDIssue = asProblem(err).Code
 	} else {
 		p.IDType = id.KPRTypeID()
@@ -206,6 +243,9 @@ func (im *importer) find(number string) (store.Person, store.Identity, error) {
 	}
 	return im.e.PersonDoc(im.tx, ref.Person)
 }
+
+// refKey stands in the index of numbers for a person of a source system.
+func refKey(ref string) string { return "ref " + ref }
 
 func (im *importer) newPerson(number string) (store.Person, error) {
 	id, err := uuid.NewRandomFromReader(im.e.o.Rand)

@@ -32,6 +32,8 @@ var adminOps = []adminOp{
 	reviewListOp, findingListOp, findingSettleOp, quarantineListOp, quarantineSettleOp,
 	blockOp, glassListOp, glassFollowUpOp,
 	extractRunOp, extractListOp, extractResendOp, extractPreviewOp,
+	extractYearlyOp, clearFolderOp,
+	findingCountOp, reportOp,
 	submitPrepareOp, submitSendOp, submitStatusOp, submitShowOp, submitFeedbackOp, submitForgetOp, submitPackageOp,
 	verifyOp,
 	backupCopyOp,
@@ -111,7 +113,9 @@ func answerOp(w http.ResponseWriter, r *http.Request, a *app, o adminOp) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxOpBytes))
 	var answer []byte
 	if err == nil {
-		answer, err = o.handle(r.Context(), a, body)
+		ctx, end := sendProgress(r.Context(), w)
+		answer, err = o.handle(ctx, a, body)
+		end()
 	}
 	w.Header().Set("Content-Type", "application/json")
 	if err == nil {

@@ -353,8 +353,9 @@ func asFound(err error) *model.Problem {
 }
 
 var personColumns = []column{
-	{"number", true, isNumber}, {"name", true, nil}, {"birth_date", false, isDate}, {"sex", false, isSex}, {"kommune", true, isKommune},
+	{"number", false, isNumber}, {"name", true, nil}, {"birth_date", false, isDate}, {"sex", false, isSex}, {"kommune", true, isKommune},
 	{"district", false, isDistrict}, {"unit", false, nil}, {"test", false, isBool}, {"former", false, isNumber},
+	{"ref", false, nil},
 }
 
 // readPersons reads persons to import on a day, YYYY-MM-DD.
@@ -370,7 +371,7 @@ func readPersons(r io.Reader, format, today string) ([]sync.PersonInput, error) 
 		v := r.value
 		out[i] = sync.PersonInput{
 			Line: r.line, Number: v[0], Name: v[1], BirthDate: v[2], Sex: sexes[strings.ToLower(v[3])], Kommune: v[4],
-			District: v[5], Unit: v[6], Test: v[7] == "true", Former: v[8],
+			District: v[5], Unit: v[6], Test: v[7] == "true", Former: v[8], Ref: v[9],
 		}
 	}
 	return out, nil

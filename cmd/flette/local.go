@@ -127,7 +127,7 @@ func callServer(ctx context.Context, dir, name string, in, out any) error {
 		return d.DialContext(ctx, "unix", socketPath(dir))
 	}
 	client := &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://admin/op/"+name, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(receiveProgress(ctx), http.MethodPost, "http://admin/op/"+name, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
