@@ -71,14 +71,15 @@ func TestEnterPersonsGoesOnAfterACrash(t *testing.T) {
 }
 
 // Lines that are judged one batch after the other, without storing anything, are judged as one
-// import of all of them does, whatever numbers follow each other in them (R1).
+// import of all of them does, whatever numbers follow each other in them (R1) or come later (R89).
 func TestCheckPersonsIsWhatAnImportDoes(t *testing.T) {
 	numbers := []string{"17855834553", "57855834547", "29823610163", "24920377749", "05811981267"}
 	draw := func(rt *rapid.T, n int) []sync.PersonInput {
 		in := make([]sync.PersonInput, n)
 		for i := range in {
 			in[i] = sync.PersonInput{
-				Line: i + 2, Number: rapid.SampledFrom(numbers).Draw(rt, "number"), Former: rapid.SampledFrom(append(numbers, "", "", "", "")).Draw(rt, "former"),
+				Line: i + 2, Number: rapid.SampledFrom(append(numbers, "")).Draw(rt, "number"), Former: rapid.SampledFrom(append(numbers, "", "", "", "")).Draw(rt, "former"),
+				Ref: rapid.SampledFrom([]string{"", "", "K-1", "K-2", "K-3"}).Draw(rt, "ref"), BirthDate: rapid.SampledFrom([]string{"", "1958-05-17"}).Draw(rt, "born"),
 				Name: rapid.SampledFrom([]string{"Oppdiktet Gran", "Oppdiktet Furu"}).Draw(rt, "name"), Kommune: "9999",
 				Unit: rapid.SampledFrom([]string{"", "", "", "ukjent"}).Draw(rt, "unit"),
 			}

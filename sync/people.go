@@ -18,8 +18,9 @@ import (
 
 // PersonInput is one person of an import, already checked for shape by the caller.
 type PersonInput struct {
-	Line      int // of the source, for messages
-	Number    string
+	Line      int    // of the source, for messages
+	Number    string // "" while there is none: then Ref and BirthDate are needed (R89)
+	Ref       string // id in the source system; the number that comes later finds the person by it
 	Former    string // an earlier number of the same person, kept linked (R1)
 	Name      string
 	BirthDate string // YYYY-MM-DD; "" to read it from the number
@@ -160,63 +161,134 @@ func (im *importer) problem(line int, code, pointer, format string, args ...any)
 	im.problems = append(im.problems, &LineProblem{Line: line, Problem: *model.Problemf(code, pointer, format, args...)})
 }
 
+// found is whom a line is about: nobody yet when p has no id.
+type found struct {
+	p      store.Person
+	old    store.Identity
+	former []string
+}
+
+// match finds whom a line is about, by number, by former number or by the id in the source
+// system. It is false when the line is refused.
+func (im *importer) match(in *PersonInput) (f found, ok bool, err error) {
+	if f.p, f.old, err = im.find(in.key()); err != nil {
+		return f, false, err
+	}
+	var byRef found
+	if in.Ref != "" && in.Number != "" {
+		if byRef.p, byRef.old, err = im.find(refKey(in.Ref)); err != nil {
+			return f, false, err
+		}
+	}
+	if !im.once(in) {
+		return f, false, nil
+	}
+	if f.p.ID.IsZero() && in.Former == "" && !byRef.p.ID.IsZero() && byRef.old.Number == "" { // R89: the number has come
+		f = byRef
+		if err := im.index(in.Number, f.p.ID); err != nil {
+			return f, false, err
+		}
+	}
+	f.former = f.old.Former
+	if in.Former != "" {
+		if ok, err := im.link(in, &f); !ok || err != nil {
+			return f, false, err
+		}
+	}
+	if !byRef.p.ID.IsZero() && byRef.p.ID != f.p.ID {
+		im.problem(in.Line, "ref-is-another", "/ref", "the number and the ref are known here as two persons, or the ref has another number (give it as former); decide which record stays")
+		return f, false, nil
+	}
+	return f, true, nil
+}
+
+// key is what the index of numbers finds the person by.
+func (in *PersonInput) key() string {
+	if in.Number == "" {
+		return refKey(in.Ref)
+	}
+	return in.Number
+}
+
+// once refuses a line whose number or ref stands on an earlier one, or that has neither.
+func (im *importer) once(in *PersonInput) bool {
+	if in.Number == "" && (in.Ref == "" || in.Former != "") {
+		im.problem(in.Line, "missing-value", "/number", "the value is missing; somebody who has no number yet needs a ref, by which the number finds the person later, and has no former number")
+		return false
+	}
+	if in.Number != "" {
+		if first, twice := im.judging.add(im.keyOf(in.Number), in.Line); twice {
+			im.problem(in.Line, "duplicate-number", "/number", "the same identity number stands on line %d", first)
+			return false
+		}
+	}
+	if in.Ref != "" {
+		if first, twice := im.judging.add(im.keyOf(refKey(in.Ref)), in.Line); twice {
+			im.problem(in.Line, "duplicate-ref", "/ref", "the same ref stands on line %d; a person stands on one line", first)
+			return false
+		}
+	}
+	return true
+}
+
+// link gives the person of a former number the one of now (R1). It is false when the line is refused.
+func (im *importer) link(in *PersonInput, f *found) (bool, error) {
+	other, old, err := im.find(in.Former)
+	switch {
+	case err != nil:
+		return false, err
+	case f.p.ID.IsZero() && other.ID.IsZero():
+		im.problem(in.Line, "unknown-former", "/former", "no person here has the former number")
+		return false, nil
+	case f.p.ID.IsZero():
+		*f = found{other, old, append(old.Former, old.Number)}
+		return true, im.index(in.Number, other.ID)
+	case !other.ID.IsZero() && other.ID != f.p.ID:
+		im.problem(in.Line, "former-is-another", "/former", "both numbers are known here as two persons; decide which record stays before linking them")
+		return false, nil
+	}
+	return true, nil
+}
+
 func (im *importer) person(in *PersonInput) error {
-	p, old, err := im.find(in.Number)
-	if err != nil {
+	f, ok, err := im.match(in)
+	if !ok || err != nil {
 		return err
 	}
-	if first, twice := im.judging.add(im.keyOf(in.Number), in.Line); twice {
-		im.problem(in.Line, "duplicate-number", "/number", "the same identity number stands on line %d", first)
-		return nil
-	}
+	p, old := f.p, f.old
 	unit, ok := im.units[in.Unit]
 	if !ok {
 		im.problem(in.Line, "unknown-unit", "/unit", "no organisation unit has this id or local code; import units first")
 		return nil
 	}
-	former := old.Former
-	if !p.ID.IsZero() && in.Former != "" {
-		other, _, err := im.find(in.Former)
-		if err != nil {
-			return err
-		}
-		if !other.ID.IsZero() && other.ID != p.ID {
-			im.problem(in.Line, "former-is-another", "/former", "both numbers are known here as two persons; decide which record stays before linking them")
-			return nil
-		}
-	}
-	if p.ID.IsZero() && in.Former != "" {
-		if p, old, err = im.find(in.Former); err != nil {
-			return err
-		}
-		if p.ID.IsZero() {
-			im.problem(in.Line, "unknown-former", "/former", "no person here has the former number")
-			return nil
-		}
-		former = append(old.Former, old.Number)
-		if err := im.index(in.Number, p.ID); err != nil {
-			return err
-		}
+	if cmp.Or(in.Number, old.Number, in.BirthDate, old.BirthDate) == "" {
+		im.problem(in.Line, "missing-value", "/birth_date", "the value is missing; without a number the date of birth is what is reported")
+		return nil
 	}
 	isNew := p.ID.IsZero()
 	if isNew {
-		if p, err = im.newPerson(in.Number); err != nil {
+		if p, err = im.newPerson(in.key()); err != nil {
 			return err
 		}
 	}
-	who := store.Identity{Number: in.Number, Former: former, Name: in.Name, BirthDate: in.BirthDate, Sex: cmp.Or(in.Sex, old.Sex)}
+	if in.Ref != "" && in.Number != "" {
+		if err := im.index(refKey(in.Ref), p.ID); err != nil {
+			return err
+		}
+	}
+	who := store.Identity{Number: cmp.Or(in.Number, old.Number), Former: f.former, Name: in.Name, BirthDate: in.BirthDate, Sex: cmp.Or(in.Sex, old.Sex)}
 	before := p
 	p.Kommune, p.District, p.Unit = in.Kommune, in.District, unit
 	p.IDType, p.IDIssue, p.Test = "9", "", in.Test
-	if id, err := ident.Parse(in.Number, identMode(im.now)); err != nil {
+	switch id, err := ident.Parse(who.Number, identMode(im.now)); {
+	case who.Number == "": // the register is told the date of birth, with type 9
+	case err != nil:
 		p.IDIssue = asProblem(err).Code
-	} else {
+	default:
 		p.IDType = id.KPRTypeID()
 		p.Test = in.Test || id.Synthetic()
-		if who.BirthDate == "" {
-			if born, ok := id.Birth(); ok {
-				who.BirthDate = born.Format(time.DateOnly)
-			}
+		if born, ok := id.Birth(); ok && who.BirthDate == "" {
+			who.BirthDate = born.Format(time.DateOnly)
 		}
 	}
 	// Numbers of 2032 tell neither sex nor century: what is known must not get lost when a
@@ -257,6 +329,9 @@ func (im *importer) earlier(number string) model.PersonID {
 	}
 	return model.PersonID{}
 }
+
+// refKey stands in the index of numbers for a person of a source system.
+func refKey(ref string) string { return "ref " + ref }
 
 func (im *importer) newPerson(number string) (store.Person, error) {
 	if im.tx == nil {

@@ -33,6 +33,8 @@ var adminOps = []adminOp{
 	reviewListOp, findingListOp, findingSettleOp, quarantineListOp, quarantineSettleOp,
 	blockOp, glassListOp, glassFollowUpOp,
 	extractRunOp, extractListOp, extractResendOp, extractPreviewOp,
+	extractYearlyOp, clearFolderOp,
+	findingCountOp, reportOp,
 	submitPrepareOp, submitSendOp, submitStatusOp, submitShowOp, submitFeedbackOp, submitForgetOp, submitPackageOp,
 	verifyOp,
 	backupCopyOp,
@@ -118,7 +120,9 @@ func (s *adminServer) stop(ctx context.Context) error {
 }
 
 func answerOp(w http.ResponseWriter, r *http.Request, a *app, o adminOp) {
-	answer, err := o.handle(r.Context(), a, r.Body)
+	ctx, end := sendProgress(r.Context(), w)
+	answer, err := o.handle(ctx, a, r.Body)
+	end()
 	w.Header().Set("Content-Type", "application/json")
 	if err == nil {
 		a.log.Info("admin", "op", o.opName())

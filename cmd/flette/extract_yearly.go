@@ -24,6 +24,7 @@ import (
 
 type extractYearlyCmd struct {
 	targetFlags
+	progressFlag
 	Year     int    `required:"" placeholder:"YYYY" help:"Data year: what was registered by 31 December of it."`
 	Out      string `placeholder:"DIR" help:"Folder for the two shipments and the report. Without it nothing is written, and the report says what would be lost."`
 	Position int64  `placeholder:"N" help:"Read the journal as it was with N entries; all of it when not given."`
@@ -41,13 +42,14 @@ bytes again. Data are sent even if incomplete (R74).
 What the users of the register would drop is left out and counted, with rule and code, and
 listed by brukerNr: the same without --out, before anything is sent.
 
-KPR_IDE.xml holds identity numbers: both files are readable by you alone, and belong into the
-secure folder until they are encrypted.
+KPR_IDE.xml holds identity numbers: both files are readable by you alone. Those for production are
+written into the secure folder of the municipality only (DIR/register/TENANT when its
+configuration says nothing else).
 
 Examples:
 
     flette extract yearly --data /srv/flette --tenant testvik --target production --year 2026
-    flette extract yearly --data /srv/flette --tenant testvik --target production --year 2026 --out /srv/secure/testvik`
+    flette extract yearly --data /srv/flette --tenant testvik --target production --year 2026 --out /srv/flette/register/testvik`
 }
 
 // Validate checks the municipality's number.
@@ -92,6 +94,11 @@ var extractYearlyOp = op[yearlyRun, yearlyDone]{name: "extract-yearly", reads: t
 	if err != nil {
 		return out, err
 	}
+	if in.Dir != "" {
+		if in.Dir, err = a.clearFolder(in.Tenant, in.Target, in.Dir); err != nil {
+			return out, err
+		}
+	}
 	ide, err := newShipment(in.Dir, "KPR_IDE")
 	if err != nil {
 		return out, err
@@ -102,11 +109,10 @@ var extractYearlyOp = op[yearlyRun, yearlyDone]{name: "extract-yearly", reads: t
 		return out, err
 	}
 	defer ipl.discard()
-	progress := progressOf(ctx)
 	err = a.view(ctx, in.Tenant, func(v store.View) error {
 		r, err := yearly.Run(ctx, v, yearly.Options{
 			Year: in.Year, Position: in.Position, Target: in.Target, Kommune: in.Kommune, Units: a.engine.UnitsOf, Open: k.Open,
-			Progress: func(n int) { progress(in.Tenant, int64(n), -1) },
+			Progress: a.ofPersons(ctx, v),
 		}, ide, ipl)
 		if err == nil {
 			out.Report = *r
@@ -205,7 +211,7 @@ func (c *extractYearlyCmd) Run(ctx context.Context, out *output) error {
 		}
 		in.Dir = dir
 	}
-	ctx, end := showProgress(ctx, out.stderr)
+	ctx, end := c.show(ctx, out)
 	done, err := doOp(ctx, c.dataFlags, extractYearlyOp, in)
 	end()
 	if err != nil {

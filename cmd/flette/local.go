@@ -132,7 +132,7 @@ func postServer(ctx context.Context, dir, name string, body io.Reader, out any) 
 		return d.DialContext(ctx, "unix", socketPath(dir))
 	}
 	client := &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://admin/op/"+name, body)
+	req, err := http.NewRequestWithContext(receiveProgress(ctx), http.MethodPost, "http://admin/op/"+name, body)
 	if err != nil {
 		return err
 	}

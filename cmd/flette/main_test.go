@@ -24,6 +24,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"flette": main,
 		"visit":  program(visitProgram),
+		"sign":   program(signProgram),
 		"flip":   program(flipProgram),
 		"get":    program(getProgram),
 

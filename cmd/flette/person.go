@@ -64,8 +64,12 @@ func (*personImportCmd) Help() string {
 the first person is stored; after a crash the same file goes on where it was cut off. The first
 line of a CSV file names its columns, in any order: number, name, kommune, and where they are
 known birth_date (YYYY-MM-DD, not after today), sex (K or M, see below), district, unit (local
-code or id), test (true for somebody who does not exist) and former (an earlier number of the same person). The separator is ; or , and the file is UTF-8. NDJSON has the same
-members, one object a line; a JSON array is not read.
+code or id), test (true for somebody who does not exist), former (an earlier number of the same
+person) and ref (the person's id in the former system). The separator is ; or , and the file is
+UTF-8. NDJSON has the same members, one object a line; a JSON array is not read.
+
+Who has no number yet is imported without one, with ref and birth_date. When the number comes, a
+line with it and the same ref gives it to the person, and what was sent without it is sent anew (R89).
 
 Sex is kept as K or M. Read as K: K, kvinne, F, female, 2; as M: M, mann, male, 1; as not
 known: 0, 9, empty. Upper and lower case are the same.
@@ -79,8 +83,9 @@ Example:
 }
 
 var personColumns = []column{
-	{"number", true, isNumber}, {"name", true, nil}, {"birth_date", false, isDate}, {"sex", false, isSex}, {"kommune", true, isKommune},
+	{"number", false, isNumber}, {"name", true, nil}, {"birth_date", false, isDate}, {"sex", false, isSex}, {"kommune", true, isKommune},
 	{"district", false, isDistrict}, {"unit", false, nil}, {"test", false, isBool}, {"former", false, isNumber},
+	{"ref", false, nil},
 }
 
 // personColumnsOn are the columns of an import on a day, YYYY-MM-DD.
@@ -94,7 +99,7 @@ func personOf(f *fields) sync.PersonInput {
 	v := f.value
 	return sync.PersonInput{
 		Line: f.line, Number: v["number"], Name: v["name"], BirthDate: v["birth_date"], Sex: sexes[strings.ToLower(v["sex"])], Kommune: v["kommune"],
-		District: v["district"], Unit: v["unit"], Test: v["test"] == "true", Former: v["former"],
+		District: v["district"], Unit: v["unit"], Test: v["test"] == "true", Former: v["former"], Ref: v["ref"],
 	}
 }
 
