@@ -24,6 +24,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"flette": main,
 		"visit":  program(visitProgram),
+		"tell":   program(tellProgram),
 		"flip":   program(flipProgram),
 		"get":    program(getProgram),
 
