@@ -262,6 +262,69 @@ func r67(r *Record, p *report) {
 			p.add(rehab, "Not answered: is rehabilitation outside an institution part of the services?")
 		}
 	}
+	r.r67criteria(p)
+}
+
+// criteriaSince is the day from which the catalogue has the criteria: what ended before is not
+// asked for them.
+const criteriaSince = catalogue.Date("2026-11-26")
+
+const criteriaUnit = model.Unit("status/rehab_criteria")
+
+// r67criteria asks for the five criteria of (re)habilitation (domain.md 1.6.1): the first three
+// from the start, all five once it has ended.
+func (r *Record) r67criteria(p *report) {
+	for _, s := range r.all() {
+		if s.Type == "19" && s.Start != nil && !s.Rejected() {
+			end := catalogue.Date("")
+			if s.End != nil {
+				end = s.End.Date
+			}
+			r.criteria(p, s.Unit("rehab"), s.Rehab, s.Start.Date, end)
+		}
+	}
+	v := shown[catalogue.YesNoDate](r.unit(rehabUnit).Shown())
+	c := shown[catalogue.Rehab](r.unit(criteriaUnit).Shown())
+	switch StatusOf(v) {
+	case StatusActive:
+		r.criteria(p, criteriaUnit, c, v.Date, "")
+	case StatusEnded:
+		r.criteria(p, criteriaUnit, c, "", v.Date)
+	}
+}
+
+// criteria tells which are missing. What was met for an earlier time, longer before the start
+// than an assessment counts at a decision (R25), is not met for this one.
+func (r *Record) criteria(p *report, unit model.Unit, c *catalogue.Rehab, start, end catalogue.Date) {
+	if end != "" && end < criteriaSince {
+		return
+	}
+	from := catalogue.Date("")
+	if start != "" {
+		from = after(start, 0, -r.set.AssessmentDays)
+	}
+	if c == nil {
+		c = &catalogue.Rehab{}
+	}
+	missing := ""
+	for _, m := range []struct {
+		day  catalogue.Date
+		what string
+		late bool // asked at the end
+	}{
+		{c.Mapping, "interdisciplinary mapping at the start", false},
+		{c.Informed, "information on individual plan and coordinator", false},
+		{c.Plan, "plan with goals and evaluation", false},
+		{c.Evaluation, "evaluation meeting with the person", true},
+		{c.Attainment, "goal attainment judged at the end", true},
+	} {
+		if (m.day == "" || m.day < from) && (!m.late || end != "") {
+			missing += ", " + m.what
+		}
+	}
+	if missing != "" {
+		p.add(unit, "It is (re)habilitation only when all criteria are met. Not registered: "+missing[len(", "):]+".")
+	}
 }
 
 // r76 is the check that users of the register's data make, made here first.

@@ -25,6 +25,7 @@ func TestMain(m *testing.M) {
 		"flette": main,
 		"visit":  program(visitProgram),
 		"sign":   program(signProgram),
+		"tell":   program(tellProgram),
 		"flip":   program(flipProgram),
 		"get":    program(getProgram),
 

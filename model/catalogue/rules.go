@@ -195,6 +195,11 @@ func (v Pause) check(s scope) *model.Problem {
 	return first(s.notFuture(v.From, "/from"), s.notFuture(v.To, "/to"), ordered("R49", v.From, v.To, "/to"))
 }
 
+func (v Rehab) check(s scope) *model.Problem {
+	return first(s.notFuture(v.Mapping, "/mapping"), s.notFuture(v.Informed, "/informed"), s.notFuture(v.Plan, "/plan"),
+		s.notFuture(v.Evaluation, "/evaluation"), s.notFuture(v.Attainment, "/attainment"), ordered("R67", v.Mapping, v.Attainment, "/attainment"))
+}
+
 func (v Stay) check(s scope) *model.Problem {
 	if v.OrgNumber != "" {
 		var p *model.Problem
