@@ -64,8 +64,9 @@ func (*personImportCmd) Help() string {
 the first person is stored; after a crash the same file goes on where it was cut off. The first
 line of a CSV file names its columns, in any order: number, name, kommune, and where they are
 known birth_date (YYYY-MM-DD, not after today), sex (K or M, see below), district, unit (local
-code or id), test (true for somebody who does not exist) and former (an earlier number of the same person). The separator is ; or , and the file is UTF-8. NDJSON has the same
-members, one object a line; a JSON array is not read.
+code or id), test (true for somebody who does not exist) and former (an earlier number of the
+same person). The separator is ; or , and the file is UTF-8. NDJSON has the same members, one
+object a line; a JSON array is not read.
 
 Sex is kept as K or M. Read as K: K, kvinne, F, female, 2; as M: M, mann, male, 1; as not
 known: 0, 9, empty. Upper and lower case are the same.
