@@ -1,15 +1,9 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
-	"io"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -99,21 +93,23 @@ var extractYearlyOp = op[yearlyRun, yearlyDone]{name: "extract-yearly", reads: t
 			return out, err
 		}
 	}
-	ide, err := newShipment(in.Dir, "KPR_IDE")
-	if err != nil {
-		return out, err
+	kinds := []string{submit.KindIdentity, submit.KindSubject}
+	var files [2]*wholeFile
+	for i, kind := range kinds {
+		name := ""
+		if in.Dir != "" {
+			name = filepath.Join(in.Dir, kind+".xml")
+		}
+		if files[i], err = newWholeFile(name); err != nil {
+			return out, err
+		}
+		defer files[i].discard()
 	}
-	defer ide.discard()
-	ipl, err := newShipment(in.Dir, "KPR_IPL")
-	if err != nil {
-		return out, err
-	}
-	defer ipl.discard()
 	err = a.view(ctx, in.Tenant, func(v store.View) error {
 		r, err := yearly.Run(ctx, v, yearly.Options{
 			Year: in.Year, Position: in.Position, Target: in.Target, Kommune: in.Kommune, Units: a.engine.UnitsOf, Open: k.Open,
 			Progress: a.ofPersons(ctx, v),
-		}, ide, ipl)
+		}, files[0], files[1])
 		if err == nil {
 			out.Report = *r
 		}
@@ -122,13 +118,14 @@ var extractYearlyOp = op[yearlyRun, yearlyDone]{name: "extract-yearly", reads: t
 	if err != nil || in.Dir == "" {
 		return out, err
 	}
-	for _, f := range []*shipmentFile{ide, ipl} {
-		s, err := f.finish()
-		if err != nil {
+	for i, f := range files {
+		if err := f.finish(); err != nil {
 			return out, err
 		}
-		s.Target, s.Year, s.Position, s.Counts = in.Target, out.Report.Year, out.Report.Position, out.Report.Services
-		out.Shipments = append(out.Shipments, s)
+		out.Shipments = append(out.Shipments, submit.Shipment{
+			Kind: kinds[i], SHA256: f.hash(), Bytes: f.size, Path: f.path,
+			Target: in.Target, Year: out.Report.Year, Position: out.Report.Position, Counts: out.Report.Services,
+		})
 	}
 	for name, value := range map[string]any{"report.json": out.Report, "shipments.json": out.Shipments} {
 		text, err := json.Marshal(value, json.Deterministic(true), jsontext.WithIndent("  "))
@@ -142,61 +139,6 @@ var extractYearlyOp = op[yearlyRun, yearlyDone]{name: "extract-yearly", reads: t
 	_, err = writeSecret(in.Dir, "schema.xsd", yearly.Schema)
 	return out, err
 }}
-
-// shipmentFile is written beside its name, and takes it when it is whole and synced. Without a
-// folder it counts and keeps nothing.
-type shipmentFile struct {
-	kind string
-	dir  string
-	f    *os.File
-	w    *bufio.Writer
-	sum  hash.Hash
-	n    int64
-}
-
-func newShipment(dir, kind string) (*shipmentFile, error) {
-	s := &shipmentFile{kind: kind, dir: dir, sum: sha256.New()}
-	if dir == "" {
-		s.w = bufio.NewWriter(io.Discard)
-		return s, nil
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
-	}
-	f, err := os.CreateTemp(dir, "."+kind+".*.partial")
-	if err != nil {
-		return nil, err
-	}
-	s.f, s.w = f, bufio.NewWriterSize(f, 1<<20)
-	return s, nil
-}
-
-func (s *shipmentFile) Write(p []byte) (int, error) {
-	s.sum.Write(p)
-	s.n += int64(len(p))
-	return s.w.Write(p)
-}
-
-func (s *shipmentFile) finish() (submit.Shipment, error) {
-	path := filepath.Join(s.dir, s.kind+".xml")
-	err := errors.Join(s.w.Flush(), s.f.Sync(), s.f.Close())
-	if err == nil {
-		err = os.Rename(s.f.Name(), path)
-	}
-	if err != nil {
-		return submit.Shipment{}, err
-	}
-	s.f = nil
-	return submit.Shipment{Kind: s.kind, SHA256: hex.EncodeToString(s.sum.Sum(nil)), Bytes: s.n, Path: path}, nil
-}
-
-// discard removes what did not become a shipment.
-func (s *shipmentFile) discard() {
-	if s.f != nil {
-		_ = s.f.Close() // it is thrown away
-		_ = os.Remove(s.f.Name())
-	}
-}
 
 // Run writes the shipments, or says what would be lost.
 func (c *extractYearlyCmd) Run(ctx context.Context, out *output) error {
