@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -34,7 +35,9 @@ official schema 3.7 is not public), with report.json and, for flette submit prep
 bytes again. Data are sent even if incomplete (R74).
 
 What the users of the register would drop is left out and counted, with rule and code, and
-listed by brukerNr: the same without --out, before anything is sent.
+listed by brukerNr: the same without --out, before anything is sent. So is what is sent and lacks
+something of the least that the register wants (R74), or will be taken for a test person because
+five municipalities of this data folder know the number (R77).
 
 KPR_IDE.xml holds identity numbers: both files are readable by you alone. Those for production are
 written into the secure folder of the municipality only (DIR/register/TENANT when its
@@ -105,10 +108,14 @@ var extractYearlyOp = op[yearlyRun, yearlyDone]{name: "extract-yearly", reads: t
 		}
 		defer files[i].discard()
 	}
+	elsewhere, err := a.elsewhere(ctx, in.Tenant)
+	if err != nil {
+		return out, err
+	}
 	err = a.view(ctx, in.Tenant, func(v store.View) error {
 		r, err := yearly.Run(ctx, v, yearly.Options{
 			Year: in.Year, Position: in.Position, Target: in.Target, Kommune: in.Kommune, Units: a.engine.UnitsOf, Open: k.Open,
-			Progress: a.ofPersons(ctx, v),
+			Progress: a.ofPersons(ctx, v), Elsewhere: elsewhere,
 		}, files[0], files[1])
 		if err == nil {
 			out.Report = *r
@@ -173,17 +180,57 @@ func (c *extractYearlyCmd) Run(ctx context.Context, out *output) error {
 			text += "\nservices left out" + countsText(r.Dropped)
 		}
 		for _, l := range r.Left {
-			what := "person"
-			if l.Service != "" {
-				what = "service " + l.Service + " (type " + l.Type + ")"
-			}
-			text += fmt.Sprintf("\n  brukerNr %d: %s: %s (%s)", l.BrukerNr, what, l.Code, l.Rule)
+			text += leftText(l)
 		}
 		if r.Unlisted > 0 {
 			text += fmt.Sprintf("\n  and %d more", r.Unlisted)
 		}
+		if len(r.Lacks) > 0 {
+			text += "\nsent although something is missing (R74)" + countsText(r.Lacks)
+		}
+		for _, l := range r.Lacking {
+			text += leftText(l)
+		}
 		return text
 	})
+}
+
+func leftText(l yearly.Left) string {
+	what := "person"
+	if l.Service != "" {
+		what = "service " + l.Service + " (type " + l.Type + ")"
+	}
+	return fmt.Sprintf("\n  brukerNr %d: %s: %s (%s)", l.BrukerNr, what, l.Code, l.Rule)
+}
+
+// elsewhere counts in how many of the other municipalities of this data folder somebody is known by
+// an identity number (R77). nil when there are too few for it to matter. A municipality whose keys
+// are not here is not asked.
+func (a *app) elsewhere(ctx context.Context, tenant model.TenantID) (func(number string) (int, error), error) {
+	ids, err := a.store.Tenants(ctx)
+	if err != nil || len(ids) < 5 {
+		return nil, err
+	}
+	return func(number string) (n int, err error) {
+		for _, id := range ids {
+			k, err := a.tenantKeys(id)
+			if id == tenant || err != nil {
+				continue
+			}
+			hash := k.Index("person-number", number)
+			err = a.view(ctx, id, func(v store.View) error {
+				_, err := store.Get[store.PersonIndex](v, hex.EncodeToString(hash[:]))
+				return err
+			})
+			switch {
+			case err == nil:
+				n++
+			case !errors.Is(err, store.ErrNotFound):
+				return n, err
+			}
+		}
+		return n, nil
+	}, nil
 }
 
 func prefixed(with string, counts map[string]int) map[string]int {
