@@ -33,7 +33,7 @@ var adminOps = []adminOp{
 	reviewListOp, findingListOp, findingSettleOp, quarantineListOp, quarantineSettleOp,
 	blockOp, glassListOp, glassFollowUpOp,
 	extractRunOp, extractListOp, extractResendOp, extractPreviewOp,
-	extractYearlyOp, clearFolderOp,
+	extractYearlyOp, clearFolderOp, exportWriteOp, exportListOp,
 	findingCountOp, reportOp,
 	submitPrepareOp, submitSendOp, submitStatusOp, submitShowOp, submitFeedbackOp, submitForgetOp, submitPackageOp,
 	verifyOp,

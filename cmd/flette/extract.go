@@ -411,6 +411,9 @@ func (c *extractPreviewCmd) Run(ctx context.Context, out *output) error {
 		if f.Blocked != nil {
 			lines = append(lines, "  no message can be made: "+f.Blocked.Detail)
 		}
+		for _, k := range slices.Sorted(maps.Keys(f.Lost)) {
+			lines = append(lines, fmt.Sprintf("  lost or incomplete: %s: %d", k, f.Lost[k]))
+		}
 		for _, n := range f.Notices {
 			lines = append(lines, fmt.Sprintf("  person %s: %s (%s)", n.Person, n.Code, n.Rule))
 		}

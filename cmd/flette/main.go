@@ -63,6 +63,8 @@ type cli struct {
 	Quarantine quarantineCmd `cmd:"" help:"Entries that wait for a person: list, release, close."`
 	Extract    extractCmd    `cmd:"" help:"Messages to the register: run, list, resend, preview."`
 
+	Export exportCmd `cmd:"" help:"Sheets (CSV) for local use: write, list."`
+
 	Submit submitCmd `cmd:"" help:"What goes to the register: prepare, send, status, show, feedback, forget, package."`
 
 	Backup       backupCmd       `cmd:"" help:"Copy the stores while the server runs, and look the copies through."`

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"slices"
 
 	"github.com/go-json-experiment/json"
 
@@ -19,6 +20,7 @@ type outcome struct {
 	pending  []Pending
 	excluded *store.Excluded
 	notices  []Notice
+	held     map[Held]int // events that wait, or were over before reporting began
 }
 
 // eachPerson plans the persons after an id, in order of id, until fn returns false.
@@ -87,6 +89,12 @@ func planPerson(v store.View, p store.Person, opt Options, rules Rules) (outcome
 		o.notices = append(o.notices, Notice{Person: p.ID, Code: "id-gives-no-kpr-id", Rule: "R89"})
 	}
 	o.pending = Plan(newest, wanted, MarkOf(o.bruker, keyed(opt)))
+	o.held = map[Held]int{}
+	for _, e := range wanted.Events {
+		if e.Held != 0 && !slices.ContainsFunc(newest, func(n store.Notification) bool { return n.EventKey == e.Key && n.Status != StatusCancel }) {
+			o.held[e.Held]++
+		}
+	}
 	return o, nil
 }
 

@@ -29,6 +29,9 @@ type Options struct {
 	Format   Format // Own when nil
 	// Units gives a person's units as of a position, merged from the entries that count.
 	Units func(v store.View, person model.PersonID, size int64, counts func(act model.Act, signed model.Millis, value []byte) bool) ([]*model.UnitState, error)
+	// Elsewhere counts the other municipalities that know of an identity number (R77); nil when
+	// there are none to ask.
+	Elsewhere func(number string) (int, error)
 	// Open opens a sealed identity, as seal.Keys does.
 	Open     func(sealed []byte, ad string) ([]byte, error)
 	Progress func(persons int)
@@ -52,6 +55,8 @@ type Report struct {
 	Dropped   map[string]int // services, by code
 	Left      []Left         // the first maxLeft of both
 	Unlisted  int            // how many more there are
+	Lacks     map[string]int // of what is sent: what it lacks of the least that is wanted (R74), by code
+	Lacking   []Left         // the first maxLeft of them
 	InnerSize int            // persons looked at
 }
 
@@ -65,6 +70,17 @@ type Left struct {
 }
 
 const maxLeft = 5000
+
+// Codes of what is sent and lacks something (R74), or will be taken for something else (R77).
+const (
+	LacksKommune    = "municipality-missing"
+	LacksDistrict   = "district-missing"
+	LacksIdentity   = "id-gives-no-kpr-id"
+	LacksAssistance = "assistance-need-incomplete"
+	LacksDecision   = "decision-missing"
+	LacksOrgNumber  = "org-number-missing"
+	TakenForTest    = "reported-by-five-municipalities"
+)
 
 // Codes of what is left out, beside those of kpr.Resolve.
 const (
@@ -112,7 +128,7 @@ func Run(ctx context.Context, v store.View, o Options, identity, subject io.Writ
 		Options: o, v: v, cat: catalogue.Default(), first: day(o.Year, "01-01"), last: day(o.Year, "12-31"),
 		report: Report{
 			Head:     Head{Year: o.Year, Kommune: o.Kommune, Position: o.Position, Epoch: t.EpochAt(o.Position)},
-			Services: map[string]int{}, Excluded: map[string]int{}, Dropped: map[string]int{},
+			Services: map[string]int{}, Excluded: map[string]int{}, Dropped: map[string]int{}, Lacks: map[string]int{},
 		},
 	}
 	ide, ipl := o.Format.Identity(identity, r.report.Head), o.Format.Subject(subject, r.report.Head)
@@ -211,6 +227,9 @@ func (r *run) person(doc *store.Person) (*Person, error) {
 	if len(p.Services) == 0 && len(p.Repeated) == 0 {
 		r.exclude(doc.BrukerNr, "R74", NothingToSay)
 		return nil, nil
+	}
+	if err := r.least(p, id.Number); err != nil {
+		return nil, err
 	}
 	r.report.Persons++
 	r.report.Values += len(p.Values) + len(p.Repeated)
