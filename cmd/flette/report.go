@@ -158,6 +158,7 @@ func (r *reportOut) text() string {
 			parts = append(parts, t.EN+"\ntoo few persons to be shown")
 			continue
 		case sum == 0:
+			parts = append(parts, t.EN+"\nnobody")
 			continue
 		}
 		lines = append(lines, cells("(all)", t.Sum, sum))
