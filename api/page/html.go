@@ -58,6 +58,9 @@ func HTML(w io.Writer, r *measure.Report, names map[string]string, lang string) 
 	return pageTemplate.Execute(w, &v)
 }
 
+// shortTable is the number of units up to which a table is not broken over pages.
+const shortTable = 8
+
 // view is what the template shows.
 type view struct {
 	Lang      string
@@ -89,6 +92,7 @@ type viewTable struct {
 	Rows      []viewRow
 	Bars      *bars
 	Means     []viewRow
+	Short     bool // fits on a page with others
 }
 
 type viewRow struct {
@@ -103,7 +107,7 @@ type viewCell struct {
 }
 
 func (v *view) table(t *measure.Table) viewTable {
-	out := viewTable{ID: t.ID, Title: label(t, v.lang)}
+	out := viewTable{ID: t.ID, Title: label(t, v.lang), Short: len(t.Units) <= shortTable}
 	whole := 0
 	for _, n := range t.Totals {
 		whole += n

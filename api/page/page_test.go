@@ -194,7 +194,7 @@ addEventListener("load", () => {
     least = Math.min(least, (a + .05) / (b + .05));
   }
   const font = parseFloat(getComputedStyle(document.querySelector("h2")).fontSize);
-  document.body.setAttribute("data-measured", ["styled", font > 18, "wide", wide.length, "cut", cut.length, "contrast", Math.floor(least * 10), "rows", document.querySelectorAll("tbody tr").length, "unheaded", [...document.querySelectorAll("tbody tr")].filter(r => !r.querySelector("th[scope=row]")).length, "unnamed", [...document.querySelectorAll("svg")].filter(s => !s.getAttribute("aria-label")).length].join(" "));
+  document.body.setAttribute("data-measured", ["styled", font > 18, "wide", wide.length, "cut", cut.length, "broken", [...document.querySelectorAll("td")].filter(e => { const r = document.createRange(); r.selectNodeContents(e); return r.getClientRects().length > 1 }).length, "contrast", Math.floor(least * 10), "rows", document.querySelectorAll("tbody tr").length, "unheaded", [...document.querySelectorAll("tbody tr")].filter(r => !r.querySelector("th[scope=row]")).length, "unnamed", [...document.querySelectorAll("svg")].filter(s => !s.getAttribute("aria-label")).length].join(" "));
 });
 </script>`
 
@@ -240,7 +240,7 @@ func TestBrowser(t *testing.T) {
 		got[fields[i]] = fields[i+1]
 	}
 	contrast, _ := strconv.Atoi(got["contrast"])
-	if got["styled"] != "true" || got["wide"] != "0" || got["cut"] != "0" || contrast < 45 || got["unheaded"] != "0" || got["unnamed"] != "0" || got["rows"] == "0" {
+	if got["styled"] != "true" || got["wide"] != "0" || got["cut"] != "0" || got["broken"] != "0" || contrast < 45 || got["unheaded"] != "0" || got["unnamed"] != "0" || got["rows"] == "0" {
 		t.Errorf("measured: %s", found[1])
 	}
 	pdf := filepath.Join(dir, "page.pdf")

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"testing"
 
+	"flette/iplos"
 	"flette/model"
 	"flette/store"
 
@@ -191,6 +192,94 @@ func TestVariableAloneInAGroup(t *testing.T) {
 		for _, name := range g.Scores {
 			if _, has := parts[name]; has == (len(g.Scores) == 1) {
 				t.Errorf("%s of group %s has a table: %v", name, g.ID, has)
+			}
+		}
+	}
+}
+
+// R79 over whole reports of random municipalities: no count of 1 to 4 is shown in any table, and none follows
+// from the totals of rows, which say how many persons of which kind a unit has; no mean is of fewer than 5.
+func TestReportShowsNoSmallCount(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		o := Options{Groups: Default(), Date: day, Depth: 1, Units: noUnits}
+		if rapid.Bool().Draw(t, "ages") {
+			o.Born = func(*store.Person) string { return "" }
+		}
+		all := populations(o)
+		for _, unit := range []string{"", "a", "b", "c"} {
+			granted := rapid.SampledFrom([][]int{{0, 60, 3000}, {0, 0, 0, 0, 0, 60}}).Draw(t, "granted")
+			for range rapid.IntRange(0, 30).Draw(t, "persons") {
+				s := &subject{day: day, scores: map[string]int{}, has: map[model.Unit]bool{}, stays: map[string]stayed{}}
+				if rapid.IntRange(0, 9).Draw(t, "running") > 0 {
+					s.running = []*iplos.Service{{}}
+				}
+				s.kind = rapid.SampledFrom([]int{kindHome, kindHome, kindShort, kindLong}).Draw(t, "kind")
+				if o.Born != nil && s.institution() && rapid.Bool().Draw(t, "young") {
+					s.kind += kindShortYoung - kindShort
+				}
+				if s.kind == kindHome {
+					s.minutes = rapid.SampledFrom(granted).Draw(t, "minutes")
+				}
+				for _, name := range []string{"assist_own_health", "assist_memory", "assist_eating"} {
+					s.scores[name] = rapid.SampledFrom([]int{0, 1, 3, 5, 9}).Draw(t, name)
+				}
+				if rapid.Bool().Draw(t, "stayed") {
+					s.stays["stays_rehab"] = stayed(rapid.IntRange(0, 5).Draw(t, "stay"))
+				}
+				for _, p := range all {
+					p.count(unit, s)
+				}
+			}
+		}
+		r, err := made(o, all)
+		if err != nil {
+			return
+		}
+		for i := range r.Tables {
+			checkTable(t, all, &r.Tables[i])
+		}
+		totals := func(id string) []int { return tableOf(r, id).Totals }
+		for u := range totals("self_care") {
+			persons, home, old, long, longOld := totals("self_care")[u], totals("home_high")[u], totals("nutrition")[u], totals("doctor")[u], totals("medication_review")[u]
+			stays := persons - home
+			for what, n := range map[string]int{
+				"stays": stays, "under 67": stays - old, "long": long, "short": stays - long, "long, under 67": long - longOld,
+				"short, 67": old - longOld, "short, under 67": stays - old - (long - longOld),
+			} {
+				if n != 0 && n < Smallest {
+					t.Fatalf("unit %d has %d persons: %s", u, n, what)
+				}
+			}
+		}
+	})
+}
+
+func checkTable(t *rapid.T, all []*population, table *Table) {
+	rows := append(append([][]int{}, table.Rows...), table.Sum, table.Totals)
+	for _, row := range rows {
+		for _, n := range row {
+			if n > 0 && n < Smallest {
+				t.Fatalf("%s shows %d", table.ID, n)
+			}
+		}
+	}
+	if table.Hours == nil {
+		return
+	}
+	for i := range all[0].defs {
+		if all[0].defs[i].id != table.ID {
+			continue
+		}
+		for r, u := range table.Units {
+			with := 0
+			for c, x := range all[0].rows[u].tables[i] {
+				with += x.hours
+				if table.Hours.Rows[r][c] != Hidden && x.hours < Smallest {
+					t.Fatalf("%s shows a mean of %d", table.ID, x.hours)
+				}
+			}
+			if table.Hours.Totals[r] != Hidden && with < Smallest {
+				t.Fatalf("%s shows a mean of %d in all", table.ID, with)
 			}
 		}
 	}
