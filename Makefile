@@ -18,7 +18,7 @@ HISTORIES?= 10000
 # The race detector needs cgo and a C compiler.
 RACE := $(if $(shell command -v $$(go env CC) 2>/dev/null),-race)
 
-.PHONY: help build tools xmllint npm vet lint test test-long sim sim-long fuzz bench demo clean
+.PHONY: help build tools xmllint chromium npm vet lint test test-long sim sim-long fuzz bench demo clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 14
@@ -26,7 +26,7 @@ help: ## list the targets
 build: ## static binary in bin/flette
 	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.release=$(VERSION)' -o bin/flette ./cmd/flette
 
-tools: xmllint npm $(LINTER) ## install what tests and lint use, where that is allowed
+tools: xmllint chromium npm $(LINTER) ## install what tests and lint use, where that is allowed
 
 xmllint:
 	@command -v xmllint >/dev/null && exit; \
@@ -35,6 +35,14 @@ xmllint:
 	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends libxml2-utils; } >/dev/null 2>&1 \
 	    || echo "libxml2-utils could not be installed; tests that need xmllint are skipped"; \
 	else echo "xmllint not found; install libxml2-utils to run the tests that need it"; fi
+
+chromium:
+	@command -v chromium >/dev/null && exit; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "installing chromium"; \
+	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } >/dev/null 2>&1 \
+	    || echo "chromium could not be installed; tests that need a browser are skipped"; \
+	else echo "chromium not found; install it to run the tests that need a browser"; fi
 
 # What others wrote for the same question, to compare with in tests; nothing of it is shipped.
 ORACLES := model/ident/testdata/oracle
@@ -63,7 +71,7 @@ vet: ## go vet and gofmt
 lint: $(LINTER) ## golangci-lint with the import rules
 	@$(LINTER) run $(PKG)
 
-test: xmllint npm $(TOOLS)/gotest ## go vet, gofmt and all tests; the last line counts the tests
+test: xmllint chromium npm $(TOOLS)/gotest ## go vet, gofmt and all tests; the last line counts the tests
 	@$(if $(RACE),,echo "no C compiler: running without the race detector";) rc=0; \
 	$(MAKE) vet || rc=1; $(if $(and $(RACE),$(filter ./...,$(PKG))),$(MAKE) sim || rc=1;) $(TOOLS)/gotest $(RACE) -timeout 20m $(PKG) || rc=1; exit $$rc
 
@@ -78,7 +86,7 @@ sim-long: ## HISTORIES histories, a cut at every byte, ten times the races
 	@go test -count=1 -v -timeout 12h ./internal/sim -run 'TestEveryByte' -everybyte 1
 	@go test -count=1 -v -timeout 12h ./internal/sim -run 'TestLinearizable' -histories 2000 | grep -v '^ *--- PASS'
 
-test-long: xmllint npm $(TOOLS)/gotest ## tests three times, property tests with CHECKS cases, every crash point, power cut and flip, every fuzz target for FUZZTIME, sim-long
+test-long: xmllint chromium npm $(TOOLS)/gotest ## tests three times, property tests with CHECKS cases, every crash point, power cut and flip, every fuzz target for FUZZTIME, sim-long
 	@$(TOOLS)/gotest $(RACE) -count=3 -timeout 60m $(PKG)
 	@$(TOOLS)/gotest -timeout 60m $$(go list -f '{{$$p := .ImportPath}}{{range .TestImports}}{{if eq . "pgregory.net/rapid"}}{{$$p}}{{end}}{{end}}' $(PKG)) -rapid.checks=$(CHECKS)
 	@FLETTE_LONG=1 $(TOOLS)/gotest -count=1 -timeout 120m ./internal/crash

@@ -87,6 +87,7 @@ func newWorld(t testing.TB, change ...func(*Options)) *world {
 		"POST /v1/worklist/confirm":           {"/v1/worklist/confirm", contract.ConfirmEndsRequest{Ends: []contract.EndSeen{{Person: person, Unit: "service/0190a000-0000-7000-8000-0000000000f1", Date: "2026-02-01"}}, Reason: why}},
 		"GET /v1/findings":                    {"/v1/findings?person=" + person.String() + "&rule=R2&severity=B&state=all", nil},
 		"GET /v1/reports/time":                {"/v1/reports/time?week=2026-W47&person=" + person.String(), nil},
+		"GET /v1/reports/measures":            {"/v1/reports/measures?date=2026-11-21&depth=2&ages=67&format=json&lang=en", nil},
 		"GET /v1/journal/checkpoint":          {"/v1/journal/checkpoint", nil},
 		"GET /v1/journal/inclusion":           {"/v1/journal/inclusion?size=3&entry=" + first.Results[0].ID + "&person=" + person.String(), nil},
 		"GET /v1/journal/consistency":         {"/v1/journal/consistency?from=1&to=3", nil},

@@ -26,6 +26,7 @@ import (
 	"flette/api/auth"
 	"flette/internal/jwk"
 	"flette/internal/seal"
+	"flette/iplos/measure"
 	contract "flette/mobile-contract"
 	"flette/mobile-contract/check"
 	"flette/mobile-contract/client"
@@ -148,6 +149,14 @@ func newHouse(t testing.TB, change ...func(*Options)) *house {
 			granted := 120
 			return []contract.TimeRow{{Person: h.people[v.Tenant().ID][0], DirectMinutes: 30, GrantedMinutes: &granted}}, nil
 		},
+	}
+	h.opts.Report = func(ctx context.Context, v store.View, date string, depth int, ages bool) (measure.Report, map[string]string, error) {
+		o := measure.Options{Groups: measure.Default(), Date: date, Depth: depth, Units: h.engine.UnitsOf}
+		if ages {
+			o.Born = func(*store.Person) string { return "1940-01-01" }
+		}
+		r, err := measure.Make(ctx, v, o)
+		return r, map[string]string{}, err
 	}
 	for _, f := range change {
 		f(&h.opts)

@@ -251,6 +251,8 @@ type answer struct {
 	stream *stream
 	coding string // of the stream
 	cache  bool   // public and the same for everybody: may be kept, if revalidated
+	policy string // Content-Security-Policy, of what a browser may show
+	file   string // name under which it is saved, of what a browser is not to show
 }
 
 func (s *Server) send(rc *fasthttp.RequestCtx, ex *exchange, a answer) {
@@ -276,6 +278,14 @@ func (s *Server) send(rc *fasthttp.RequestCtx, ex *exchange, a answer) {
 	h := &rc.Response.Header
 	if a.etag != "" {
 		h.Set(fiber.HeaderETag, a.etag)
+	}
+	if a.policy != "" {
+		h.Set(fiber.HeaderContentSecurityPolicy, a.policy)
+		h.Set(fiber.HeaderReferrerPolicy, "no-referrer")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	}
+	if a.file != "" {
+		h.Set(fiber.HeaderContentDisposition, `attachment; filename="`+a.file+`"`)
 	}
 	cache := "no-store"
 	if a.cache {

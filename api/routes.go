@@ -83,6 +83,7 @@ var routes = []route{
 	{get, "/v1/submissions", byToken, admin, false, []string{"target", "cursor", "limit"}, 0, listSubmissions},
 	{post, "/v1/findings/settle", byToken, supervisor, false, nil, smallBody, settleFinding},
 	{get, "/v1/reports/time", byToken, supervisor | admin, false, []string{"week", "person", "by"}, 0, timeReport},
+	{get, "/v1/reports/measures", byToken, supervisor | admin, false, []string{"date", "depth", "ages", "format", "lang"}, 0, measureReport},
 	{get, "/v1/worklist", byToken, supervisor | admin, false, []string{"task", "ahead", "cursor", "limit"}, 0, listWorklist},
 	{post, "/v1/worklist/confirm", byToken, supervisor, false, nil, smallBody, confirmEnds},
 

@@ -20,6 +20,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"flette/api/auth"
+	"flette/iplos/measure"
 	contract "flette/mobile-contract"
 	"flette/model"
 	"flette/model/catalogue"
@@ -86,6 +87,9 @@ type Options struct {
 	Weekly func(v store.View, week string, person *model.PersonID) ([]contract.TimeRow, error)
 	// WeeklyUnits reports the same by organisation unit; nil as above.
 	WeeklyUnits func(v store.View, week string) ([]contract.UnitTimeRow, error)
+	// Report counts the persons of a municipality, without small counts, and names its units; ages asks the
+	// national indicators of those of 67 and above. nil: the route answers not-ready.
+	Report func(ctx context.Context, v store.View, date string, depth int, ages bool) (measure.Report, map[string]string, error)
 	// Ready checks what the server depends on: nil values are fine. It may be nil.
 	Ready func(context.Context) map[string]error
 
@@ -178,6 +182,8 @@ type Server struct {
 	polls, base       context.Context
 	endPolls, endBase context.CancelFunc
 	stopping          atomic.Bool
+
+	reporting gosync.Mutex // held while a report is made
 
 	mu gosync.Mutex // guards ln
 	ln net.Listener

@@ -58,6 +58,7 @@ var Codes = []Code{
 
 	// The state of things.
 	{"conflict", 409, "", RetryFixed, "The request contradicts the present state."},
+	{"too-few-persons", 409, "", RetryNever, "Too few persons have a service for a report that shows none of them."},
 	{"already-settled", 409, OutcomeQuarantined, RetryFixed, "The review, quarantined entry, finding or use of emergency access is settled already."},
 	{"not-releasable", 409, OutcomeQuarantined, RetryNever, "The quarantined entry cannot take effect as it is: close it and register anew."},
 	{"has-access", 409, "", RetryNever, "The caller may see the person already: emergency access is not needed."},

@@ -253,7 +253,7 @@ func (a *app) newServer(ctx context.Context, external []auth.IssuerConfig, base 
 	}
 	return api.New(api.Options{
 		Engine: a.engine, Verifier: verifier, External: base, Now: a.now, Log: a.log,
-		TokenKey: a.tokenKey, Extracts: apiExtracts{a}, Weekly: weekly, WeeklyUnits: weeklyUnits, Ready: a.ready, Limits: a.limits,
+		TokenKey: a.tokenKey, Extracts: apiExtracts{a}, Weekly: weekly, WeeklyUnits: weeklyUnits, Report: a.report, Ready: a.ready, Limits: a.limits,
 	})
 }
 

@@ -50,7 +50,7 @@ var rooms = []room{
 	{path: "iplos/flow", may: []string{"iplos", "store", "model/..."}},
 	{path: "iplos/kpr", may: []string{"iplos", "store", "model/..."}, tests: []string{"store/...", "sync", "journal"}},
 	{path: "iplos/submit", may: []string{"store", "model/..."}, tests: []string{"store/..."}},
-	{path: "iplos/measure", may: []string{"iplos", "store", "model/..."}, tests: []string{"store/...", "sync", "journal"}},
+	{path: "iplos/measure", may: []string{"iplos", "iplos/submit", "store", "model/..."}, tests: []string{"store/...", "sync", "journal"}},
 	{path: "api/auth", may: []string{"model", "internal/..."}},
 	{
 		path:  "api/...",
