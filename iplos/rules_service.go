@@ -306,7 +306,7 @@ func (r *Record) criteria(p *report, unit model.Unit, c *catalogue.Rehab, start,
 	if c == nil {
 		c = &catalogue.Rehab{}
 	}
-	missing := ""
+	var missing []string
 	for _, m := range []struct {
 		day  catalogue.Date
 		what string
@@ -319,11 +319,15 @@ func (r *Record) criteria(p *report, unit model.Unit, c *catalogue.Rehab, start,
 		{c.Attainment, "goal attainment judged at the end", true},
 	} {
 		if (m.day == "" || m.day < from) && (!m.late || end != "") {
-			missing += ", " + m.what
+			missing = append(missing, m.what)
 		}
 	}
-	if missing != "" {
-		p.add(unit, "It is (re)habilitation only when all criteria are met. Not registered: "+missing[len(", "):]+".")
+	if len(missing) == 0 {
+		return
+	}
+	p.add(unit, "It is (re)habilitation only when all five criteria are met.")
+	for _, what := range missing {
+		p.add(unit, "Not registered: "+what+".")
 	}
 }
 
