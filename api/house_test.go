@@ -151,7 +151,7 @@ func newHouse(t testing.TB, change ...func(*Options)) *house {
 		},
 	}
 	h.opts.Report = func(ctx context.Context, v store.View, date string, depth int, ages bool) (measure.Report, map[string]string, error) {
-		o := measure.Options{Groups: measure.Default(), Date: date, Depth: depth, Units: h.engine.UnitsOf}
+		o := measure.Options{Groups: measure.Default(), Date: date, Depth: depth, Section: h.engine.SectionOf}
 		if ages {
 			o.Born = func(*store.Person) string { return "1940-01-01" }
 		}

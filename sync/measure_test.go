@@ -1,6 +1,7 @@
 package sync_test
 
 import (
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -83,10 +84,11 @@ func TestChangeOfFunctionInStays(t *testing.T) {
 				}
 			}
 			w.view(func(v store.View) error {
-				r, err := measure.Make(t.Context(), v, measure.Options{Groups: measure.Default(), Date: "2027-11-26", Depth: 1, Units: w.e.UnitsOf})
+				r, err := measure.Make(t.Context(), v, measure.Options{Groups: measure.Default(), Date: "2027-11-26", Depth: 1, Section: w.e.SectionOf})
 				if err != nil {
 					t.Fatal(err)
 				}
+				sameSections(t, w, v)
 				table := r.Tables[slices.IndexFunc(r.Tables, func(t measure.Table) bool { return t.ID == "stays_rehab" })]
 				for i, n := range table.Sum {
 					if want := map[bool]int{true: 6}[table.Columns[i] == c.want]; n != want {
@@ -96,5 +98,25 @@ func TestChangeOfFunctionInStays(t *testing.T) {
 				return nil
 			})
 		})
+	}
+}
+
+// A section by its own chains is that of the person's whole history, for any day.
+func sameSections(t *testing.T, w *world, v store.View) {
+	t.Helper()
+	for _, p := range w.persons {
+		for _, day := range []int{0, 30, 60, 400} {
+			until := day0.Time().AddDate(0, 0, 60+day)
+			counts := func(_ model.Act, signed model.Millis, _ []byte) bool { return signed.Time().Before(until) }
+			all, err := w.e.UnitsOf(v, p, v.Size(), counts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = slices.DeleteFunc(all, func(s *model.UnitState) bool { return s.Unit.Section() != "score" })
+			got, err := w.e.SectionOf(v, p, "score/", counts)
+			if err != nil || !reflect.DeepEqual(got, all) {
+				t.Errorf("until %v: %v: %v, want %v", until, err, got, all)
+			}
+		}
 	}
 }

@@ -47,6 +47,31 @@ func (e *Engine) UnitsOf(v store.View, person model.PersonID, size int64, counts
 	return e.rebuilt(nodes), nil
 }
 
+// SectionOf is UnitsOf for the units whose path starts with prefix, up to now. It costs their own
+// history and not that of the person.
+func (e *Engine) SectionOf(v store.View, person model.PersonID, prefix string, counts func(act model.Act, signed model.Millis, value []byte) bool) ([]*model.UnitState, error) {
+	at := map[model.Unit]int64{}
+	err := v.Units(person, prefix, "", func(s *model.UnitState) bool {
+		at[s.Unit] = s.Position
+		return true
+	})
+	if err != nil {
+		return nil, err
+	}
+	nodes := map[model.Unit][]conflict.Node{}
+	for u, position := range at {
+		all, err := History(v, person, u, position)
+		if err != nil {
+			return nil, err
+		}
+		all = slices.DeleteFunc(all, func(n conflict.Node) bool { return !counts(n.Act, n.Stamp.TEff, n.Value) })
+		if len(all) > 0 {
+			nodes[u] = all
+		}
+	}
+	return e.rebuilt(nodes), nil
+}
+
 func nodesByUnit(v store.View, person model.PersonID, size int64) (map[model.Unit][]conflict.Node, error) {
 	nodes := map[model.Unit][]conflict.Node{}
 	err := EachEntry(v, person, size, func(l *store.LogEntry) error {

@@ -166,8 +166,9 @@ func (s *story) addresses() (string, error) {
     %[1]s/v1/findings?severity=B
     %[1]s/v1/persons
     %[1]s/v1/reports/time?week=%[3]s
+    '%[1]s/v1/reports/measures?date=%[7]s&format=html'
   On this machine: flette review list --data %[4]s --tenant %[5]s
 
   It is %[6]s in the story, and its clock runs on. Ctrl-C ends the demo.`,
-		s.url, token, demoWeek, s.dir, demoTenant, s.clock.Now().Format("15:04 on Monday 2 January 2006")), err
+		s.url, token, demoWeek, s.dir, demoTenant, s.clock.Now().Format("15:04 on Monday 2 January 2006"), s.clock.Now().Format(time.DateOnly)), err
 }

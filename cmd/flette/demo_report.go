@@ -37,7 +37,7 @@ func (s *story) mangler(ctx context.Context) (told, error) {
 func (s *story) report(ctx context.Context) (told, error) {
 	var r measure.Report
 	if err := s.a.view(ctx, demoTenant, func(v store.View) (err error) {
-		r, err = measure.Make(ctx, v, measure.Options{Groups: measure.Default(), Date: model.DateInOslo(model.MillisOf(s.clock.Now())), Depth: 1, Units: s.a.engine.UnitsOf})
+		r, err = measure.Make(ctx, v, measure.Options{Groups: measure.Default(), Date: model.DateInOslo(model.MillisOf(s.clock.Now())), Depth: 1, Section: s.a.engine.SectionOf})
 		return err
 	}); err != nil {
 		return told{}, err

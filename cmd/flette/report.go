@@ -74,7 +74,7 @@ func (a *app) report(ctx context.Context, v store.View, date string, depth int, 
 	if err != nil {
 		return r, nil, err
 	}
-	o := measure.Options{Groups: groups, Date: date, Depth: depth, Units: a.engine.UnitsOf}
+	o := measure.Options{Groups: groups, Date: date, Depth: depth, Section: a.engine.SectionOf}
 	if ages {
 		if _, err := a.tenantKeys(t); err != nil {
 			return r, nil, err

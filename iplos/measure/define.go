@@ -205,7 +205,7 @@ func scored(name string) func(*subject) int {
 // Columns lists the ids that columns of tables can have.
 func Columns() []string {
 	seen := map[string]bool{}
-	o := Options{Groups: Default(), Date: "2026-01-01", Units: noUnits}
+	o := Options{Groups: Default(), Date: "2026-01-01", Section: noSection}
 	for _, p := range populations(o) {
 		for i := range p.defs {
 			for _, c := range p.defs[i].columns {
@@ -216,6 +216,6 @@ func Columns() []string {
 	return slices.Sorted(maps.Keys(seen))
 }
 
-func noUnits(store.View, model.PersonID, int64, func(model.Act, model.Millis, []byte) bool) ([]*model.UnitState, error) {
+func noSection(store.View, model.PersonID, string, func(model.Act, model.Millis, []byte) bool) ([]*model.UnitState, error) {
 	return nil, nil
 }

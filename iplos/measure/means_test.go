@@ -201,7 +201,7 @@ func TestVariableAloneInAGroup(t *testing.T) {
 // from the totals of rows, which say how many persons of which kind a unit has; no mean is of fewer than 5.
 func TestReportShowsNoSmallCount(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		o := Options{Groups: Default(), Date: day, Depth: 1, Units: noUnits}
+		o := Options{Groups: Default(), Date: day, Depth: 1, Section: noSection}
 		if rapid.Bool().Draw(t, "ages") {
 			o.Born = func(*store.Person) string { return "" }
 		}

@@ -45,9 +45,9 @@ type Options struct {
 	// Born gives a person's date of birth, "" when it is not known. With it, the national
 	// indicators of residents are those of 67 and above; nil: everybody counts.
 	Born func(*store.Person) string
-	// Units gives a person's units merged from the entries that count, as sync.Engine.UnitsOf
-	// does; nil: nothing is said about stays that have ended.
-	Units func(v store.View, person model.PersonID, size int64, counts func(act model.Act, signed model.Millis, value []byte) bool) ([]*model.UnitState, error)
+	// Section gives a person's units of a section merged from the entries that count, as
+	// sync.Engine.SectionOf does; nil: nothing is said about stays that have ended.
+	Section func(v store.View, person model.PersonID, prefix string, counts func(act model.Act, signed model.Millis, value []byte) bool) ([]*model.UnitState, error)
 }
 
 // Make counts persons by the units of a level of the unit tree. A person of a unit above that level
@@ -132,7 +132,7 @@ func populations(o Options) []*population {
 		of := waited(w.code)
 		out = append(out, newPopulation(func(s *subject) bool { return of(s) >= 0 }, []define{{PartWaiting, w.id, w.nb, w.en, waitColumns, of, false}}))
 	}
-	if o.Units == nil {
+	if o.Section == nil {
 		return out
 	}
 	for _, e := range endings {

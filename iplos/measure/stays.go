@@ -86,7 +86,7 @@ const (
 
 // ended looks at the last stay of each table that ended in the year before the day.
 func (r *reader) ended(s *subject, p *store.Person) error {
-	if r.o.Units == nil {
+	if r.o.Section == nil {
 		return nil
 	}
 	for _, e := range endings {
@@ -152,7 +152,7 @@ func (r *reader) change(person model.PersonID, start, end catalogue.Date) (staye
 // scoresAt gives the scores that counted on a day, without those that are missing, and whether one of
 // them was assessed in the time from another day on.
 func (r *reader) scoresAt(person model.PersonID, from, to catalogue.Date) (found bool, scores map[string]int, err error) {
-	states, err := r.o.Units(r.v, person, r.v.Size(), func(act model.Act, signed model.Millis, value []byte) bool {
+	states, err := r.o.Section(r.v, person, "score/", func(act model.Act, signed model.Millis, value []byte) bool {
 		if act == model.ActVoid || act == model.ActReinstate {
 			return true // what was withdrawn never counted
 		}
