@@ -287,7 +287,11 @@ func TestForeignTenant(t *testing.T) {
 			t.Errorf("lease on a foreign device: %d %s", res.StatusCode, body)
 		}
 		for _, p := range w.people[testvik] {
-			if strings.Contains(string(body), p.String()) {
+			said, err := json.Marshal(ex.body) // an answer may name what was asked about
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(string(body), p.String()) && !strings.Contains(string(said), p.String()) {
 				t.Errorf("%s %s shows a person of another tenant", r.method, ex.path)
 			}
 		}

@@ -6,7 +6,6 @@ import (
 	"iter"
 	"slices"
 
-	"flette/model"
 )
 
 // Lines are the lines of a file, one after the other; an error is the last.
@@ -86,7 +85,7 @@ func (j *judging) made(key lineKey) bool { return j.seen[key]&1 == 1 }
 func (j *judging) batch(problems ImportProblems) error {
 	j.problems = append(j.problems, problems...)
 	if len(j.seen) > maxImportLines {
-		j.problems = append(j.problems, &LineProblem{Line: maxImportLines, Problem: *model.Problemf("too-many-lines", "", "a file has at most %d lines; split it", maxImportLines)})
+		j.problems = append(j.problems, &LineProblem{Line: maxImportLines, Problem: *problemOfLine("too-many-lines", "", "a file has at most %d lines; split it", maxImportLines)})
 		return errEnough
 	}
 	if len(j.problems) >= maxImportProblems {

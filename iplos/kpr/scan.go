@@ -31,14 +31,14 @@ func eachPerson(ctx context.Context, v store.View, opt Options, after model.Pers
 		key = after.String()
 	}
 	for {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
 		page, err := store.List[store.Person](v, "", key, personPage)
 		if err != nil || len(page) == 0 {
 			return err
 		}
 		for _, p := range page {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
 			o, err := planPerson(v, p, opt, rules)
 			if err != nil {
 				return err
