@@ -77,10 +77,11 @@ type coercionImportCmd struct{ importFlags }
 // Help is shown by --help.
 func (*coercionImportCmd) Help() string {
 	return `Takes over decisions and measures of coercion (R59). Columns, in any order: number (of a person
-who is known here), type (14 planned measures, 23 emergencies, 24 health care by chapter 4A) and
-start; and where they are known decided (of 14 and 24), end, and ref (the id in the former
-system; without it, type and start tell one from the other). Everything else is as for flette
-service import.
+who is known here) and type (14 planned measures, 23 emergencies, 24 health care by chapter 4A);
+start (of 14 the county governor's approval, empty while it waits or when it was rejected); and
+where they are known decided (of 14 and 24), end, rejected (of 14, true or false), and ref (the id
+in the former system; without it, type and start tell one from the other, so a measure without
+start needs it). Everything else is as for flette service import.
 
 Example:
 
