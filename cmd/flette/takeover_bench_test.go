@@ -17,7 +17,7 @@ import (
 var benchPersons = flag.Int("import.persons", 1000, "persons of BenchmarkTakeOver; each has three services")
 
 // BenchmarkTakeOver imports persons and their services with the real program and no server. It
-// gives seconds, the largest memory of the process (with the pages of the store that it has
+// gives seconds, seconds of the processor, the largest memory of the process (with the pages of the store that it has
 // read, which the system may take back), and the size of the store.
 //
 //	go test ./cmd/flette -run - -bench TakeOver -benchtime 1x -import.persons 100000
@@ -40,7 +40,7 @@ func BenchmarkTakeOver(b *testing.B) {
 			}
 			return path
 		}
-		run := func(args ...string) (seconds, megabytes float64) {
+		run := func(args ...string) (seconds, cpu, megabytes float64) {
 			start := time.Now()
 			cmd := exec.Command("flette", args...)
 			cmd.Env = append(os.Environ(), "FLETTE_DATA="+filepath.Join(dir, "data"))
@@ -51,7 +51,8 @@ func BenchmarkTakeOver(b *testing.B) {
 			if !ok {
 				b.Fatal("no usage")
 			}
-			return time.Since(start).Seconds(), float64(usage.Maxrss) / 1024
+			cpu = (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds()
+			return time.Since(start).Seconds(), cpu, float64(usage.Maxrss) / 1024
 		}
 		n := *benchPersons
 		run("tenant", "add", "--id", "testvik", "--name", "Testvik", "--kommune", "9999")
@@ -62,8 +63,9 @@ func BenchmarkTakeOver(b *testing.B) {
 		}{{"person", writePersons}, {"service", writeServices}} {
 			path := file(what.name+".csv", func(w io.Writer) { what.write(w, n) })
 			for _, again := range []string{"", "-again"} {
-				s, mb := run(what.name, "import", "--tenant", "testvik", path)
+				s, cpu, mb := run(what.name, "import", "--tenant", "testvik", path)
 				b.ReportMetric(s, what.name+again+"-s")
+				b.ReportMetric(cpu, what.name+again+"-cpu-s")
 				b.ReportMetric(mb, what.name+again+"-MB")
 			}
 			info, err := os.Stat(filepath.Join(dir, "data", "tenants", "testvik.db"))
