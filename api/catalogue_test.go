@@ -64,7 +64,7 @@ func TestCatalogueCarriesRulesAndGuidance(t *testing.T) {
 	}
 	_, body := h.do(h.request("GET", "/v1/catalogue", "", nil))
 	must(t, json.Unmarshal(body, &got, json.MatchCaseInsensitiveNames(true)))
-	if got.Version != catalogue.Default().Version || len(got.Variables) != 51 || len(got.Guidance) < 80 || len(got.Rules) != 107 {
+	if got.Version != catalogue.Default().Version || len(got.Variables) != 52 || len(got.Guidance) < 80 || len(got.Rules) != 107 {
 		t.Fatalf("version %q, %d variables, %d texts, %d rules", got.Version, len(got.Variables), len(got.Guidance), len(got.Rules))
 	}
 	for _, r := range got.Rules {

@@ -20,7 +20,7 @@ func TestFindingCounts(t *testing.T) {
 	// What rules would find.
 	if _, err := h.engine.Store().Update(background, testvik, nil, func(tx store.Tx) error {
 		for i, p := range h.people[testvik] {
-			if err := store.Put(tx, store.Finding{Rule: "R2", Severity: "M", Person: p, Detail: "Test.", Since: model.MillisOf(noon)}); err != nil {
+			if err := store.Put(tx, store.Finding{Rule: "R2", Severity: "M", Person: p, Detail: "A district has two digits.", Since: model.MillisOf(noon)}); err != nil {
 				return err
 			}
 			if i%2 == 0 {
@@ -47,6 +47,11 @@ func TestFindingCounts(t *testing.T) {
 	_, before := counts("")
 	if before == 0 || before != int64(len(list.Findings)) {
 		t.Fatalf("%d are counted, %d listed", before, len(list.Findings))
+	}
+	for _, f := range list.Findings {
+		if want := map[string]string{"A district has two digits.": "En bydel har to sifre."}[f.Detail]; f.DetailNB != want {
+			t.Errorf("%q is %q in Norwegian, want %q", f.Detail, f.DetailNB, want)
+		}
 	}
 	if _, n := counts("?rule=R2"); n == 0 || n == before {
 		t.Errorf("of one rule: %d of %d", n, before)

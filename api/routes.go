@@ -85,6 +85,7 @@ var routes = []route{
 	{get, "/v1/reports/time", byToken, supervisor | admin, false, []string{"week", "person", "by"}, 0, timeReport},
 	{get, "/v1/reports/measures", byToken, supervisor | admin, false, []string{"date", "depth", "ages", "format", "lang"}, 0, measureReport},
 	{get, "/v1/worklist", byToken, supervisor | admin, false, []string{"task", "ahead", "cursor", "limit"}, 0, listWorklist},
+	{post, "/v1/worklist/confirm", byToken, supervisor, false, nil, smallBody, confirmEnds},
 
 	{get, "/v1/journal/checkpoint", byAny, everyRole, false, nil, 0, getCheckpoint},
 	{get, "/v1/journal/inclusion", byAny, everyRole, false, []string{"entry", "person", "size"}, 0, getInclusion},

@@ -6,6 +6,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"flette/conflict"
+	"flette/iplos"
 	contract "flette/mobile-contract"
 	"flette/model"
 	"flette/model/catalogue"
@@ -117,6 +118,9 @@ func findingView(v store.View, f *sync.FindingStatus) (contract.FindingView, err
 	out := contract.FindingView{
 		Rule: f.Rule, Severity: f.Severity, Person: f.Person, Unit: f.Unit, Detail: f.Detail, Owner: f.Owner, Since: f.Since,
 		State: f.State,
+	}
+	if nb, ok := iplos.Norwegian(f.Detail); ok {
+		out.DetailNB = nb
 	}
 	if f.Settled == nil {
 		return out, nil

@@ -69,3 +69,96 @@ func TestWorklist(t *testing.T) {
 	h.refused("invalid-cursor", h.request("GET", "/v1/worklist?cursor=AAAA", boss, nil))
 	h.refused("forbidden", h.request("GET", "/v1/worklist", "Bearer "+h.token(testvik, "kari", nurse), nil))
 }
+
+// A supervisor confirms the ends that stand on the list, several at a time, each as it was seen.
+func TestConfirmEnds(t *testing.T) {
+	h := newHouse(t)
+	person, other := h.people[testvik][0], h.people[testvik][1]
+	d := h.tablet(testvik, "kari", nurse)
+	h.assign(testvik, "kari", person, other)
+	units := []model.Unit{"service/0190a000-0000-7000-8000-0000000000f1", "service/0190a000-0000-7000-8000-0000000000f2"}
+	for _, p := range []model.PersonID{person, other} {
+		for _, u := range units {
+			d.push(d.entry(p, model.ActRegister, []model.Change{
+				{Unit: u, Value: jsontext.Value(`{"type":"15"}`)}, {Unit: u + "/end", Value: jsontext.Value(`{"date":"2019-02-01"}`)},
+			}))
+			_, err := h.engine.Store().Update(background, testvik, nil, func(tx store.Tx) error {
+				return store.Put(tx, store.Finding{Rule: "R107", Severity: "M", Person: p, Unit: u + "/end", Detail: "Ended."})
+			})
+			must(t, err)
+		}
+	}
+	boss := h.api(testvik, "boss", supervisor)
+	seen := func() (out []contract.EndSeen) {
+		t.Helper()
+		list, err := boss.Worklist(background, "confirm-end", "", "")
+		must(t, err)
+		for _, it := range list.Items {
+			out = append(out, contract.EndSeen{Person: it.Person, Unit: it.Unit, Date: it.Date})
+		}
+		return out
+	}
+	ends := seen()
+	if len(ends) != 4 {
+		t.Fatalf("%+v", ends)
+	}
+	ask := contract.ConfirmEndsRequest{Ends: ends[:3], Reason: because, DryRun: true}
+	ask.Ends[1].Date = "2019-02-02"
+	outcomes := func(want ...string) *contract.ConfirmEndsResponse {
+		t.Helper()
+		out, err := boss.ConfirmEnds(background, ask)
+		must(t, err)
+		for i, w := range want {
+			if r := out.Results[i]; r.Outcome != w || r.Unit != ask.Ends[i].Unit || r.Person != ask.Ends[i].Person || r.Date != ask.Ends[i].Date {
+				t.Errorf("%d: %+v, want %s", i, r, w)
+			}
+		}
+		return out
+	}
+	if out := outcomes("confirmed", "changed", "confirmed"); out.Results[0].Entry != nil || len(seen()) != 4 {
+		t.Error("a dry run confirmed")
+	}
+	ask.DryRun = false
+	first := outcomes("confirmed", "changed", "confirmed")
+	if got := seen(); len(got) != 2 || got[0].Unit != units[1] || got[0].Person != person || got[1].Unit != units[1] || got[1].Person != other {
+		t.Errorf("still waiting: %+v", got)
+	}
+	again := outcomes("already-confirmed", "changed", "already-confirmed")
+	if *again.Results[0].Entry != *first.Results[0].Entry || again.Results[1].Entry != nil {
+		t.Errorf("%+v", again)
+	}
+	list, err := boss.FindingsIn(background, "closed", person.String(), "R107", "")
+	must(t, err)
+	if len(list.Findings) != 1 || list.Findings[0].Reason == nil || list.Findings[0].Reason.Text != because.Text {
+		t.Errorf("who and why: %+v", list.Findings)
+	}
+	// Who is kept from a person by name learns nothing, and confirms nothing.
+	_, err = boss.Block(background, contract.BlockRequest{Person: other, Actor: "chief", Reason: because})
+	must(t, err)
+	chief := h.api(testvik, "chief", supervisor)
+	out, err := chief.ConfirmEnds(background, contract.ConfirmEndsRequest{
+		Ends: []contract.EndSeen{{Person: other, Unit: units[1], Date: "2019-02-01"}, {Person: person, Unit: units[1], Date: "2019-02-01"}}, Reason: because,
+	})
+	must(t, err)
+	if out.Results[0].Outcome != "not-found" || out.Results[1].Outcome != "confirmed" {
+		t.Errorf("by who is kept from one of them: %+v", out)
+	}
+	token := "Bearer " + h.token(testvik, "boss", supervisor)
+	one := contract.EndSeen{Person: person, Unit: units[0], Date: "2019-02-01"}
+	many := make([]contract.EndSeen, 201)
+	for i := range many {
+		many[i] = one
+	}
+	for pointer, bad := range map[string]contract.ConfirmEndsRequest{
+		"/ends":        {Ends: many, Reason: because},
+		"/reason/code": {Ends: []contract.EndSeen{one}},
+		"/ends/1/unit": {Ends: []contract.EndSeen{one, {Person: person, Unit: units[0] + "/end", Date: "2019-02-01"}}, Reason: because},
+		"/ends/0/date": {Ends: []contract.EndSeen{{Person: person, Unit: units[0], Date: "1.2.2019"}}, Reason: because},
+	} {
+		if p := h.refused("invalid-member", h.request("POST", "/v1/worklist/confirm", token, bad)); p.Pointer != pointer {
+			t.Errorf("%s: %+v", pointer, p)
+		}
+	}
+	h.refused("invalid-member", h.request("POST", "/v1/worklist/confirm", token, contract.ConfirmEndsRequest{Ends: []contract.EndSeen{}, Reason: because}))
+	h.refused("forbidden", h.request("POST", "/v1/worklist/confirm", "Bearer "+h.token(testvik, "kari", nurse), ask))
+}

@@ -265,7 +265,8 @@ func reown(tx store.Tx, person model.PersonID) error {
 }
 
 // Live evaluates the rules that read the calendar or the organisation tree, for the Oslo
-// date of at. Since is at; nothing is stored.
+// date of at; nothing is stored. Since is the day on which the calendar brought it about, else
+// when the unit that it is about was registered, which is the earliest that it can be.
 func (e *Engine) Live(v store.View, person model.PersonID, at model.Millis) ([]store.Finding, error) {
 	found, err := e.find(v, person, scope{live: true}, at)
 	if err != nil {
@@ -274,10 +275,30 @@ func (e *Engine) Live(v store.View, person model.PersonID, at model.Millis) ([]s
 	out := make([]store.Finding, 0, len(found))
 	for _, key := range slices.Sorted(maps.Keys(found)) {
 		f := found[key]
-		f.Since, f.Position = at, v.Size()
+		if f.Since == 0 {
+			if f.Since, err = registered(v, person, f.Unit); err != nil {
+				return nil, err
+			}
+		}
+		if f.Since == 0 || f.Since > at {
+			f.Since = at
+		}
+		f.Position = v.Size()
 		out = append(out, f)
 	}
 	return out, nil
+}
+
+// registered is when the value that a unit shows was registered, 0 when it shows none.
+func registered(v store.View, person model.PersonID, unit model.Unit) (model.Millis, error) {
+	if unit == "" {
+		return 0, nil
+	}
+	u, err := v.Unit(person, unit)
+	if err != nil || u.Shown() == nil {
+		return 0, err
+	}
+	return u.Shown().Stamp.TEff, nil
 }
 
 // Verify recomputes every stored finding and index document of a person and describes each

@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"flette/model"
+	"flette/model/catalogue"
 	"flette/store"
 )
 
@@ -21,12 +22,22 @@ func put(t interface {
 	t.Helper()
 	u := model.Unit(expand(path))
 	state := &model.UnitState{Unit: u, Class: class}
+	if catalogue.Default().Policy(u).YesNoDate { // its history is read
+		state.Position = -1
+		if old := m.units[alice.String()+" "+string(u)]; old != nil {
+			state.Position = old.Position
+		}
+	}
 	if value != "" {
 		signed := model.Millis(1_795_000_000_000)
 		state.Heads = []model.Head{{
 			Act: model.ActRegister, Actor: "n1", Device: pad, Value: []byte(value),
 			Stamp: model.Stamp{Wall: signed, T: signed, TEff: signed, Hi: signed, Class: model.ClockA},
 		}}
+		if catalogue.Default().Policy(u).YesNoDate {
+			state.Heads[0] = m.say(t, alice, state.Heads[0], u)
+			state.Position = state.Heads[0].Position
+		}
 	}
 	must(t, m.PutUnit(alice, state))
 	return u
@@ -41,7 +52,7 @@ var pool = map[string][]string{
 	"score/vision":                          {`{"score":9}`, `{"score":2,"assessed":"2025-01-01"}`},
 	"health/nutrition":                      {`{"mapped":"2"}`, `{"mapped":"2","risk":"1"}`},
 	"health/medication_review_nursing_home": {`{"code":"1"}`, `{"code":"2"}`},
-	"status/waiting_list":                   {`{"code":"1","date":"2026-05-01"}`, `{"code":"2"}`},
+	"status/waiting_list":                   {`{"code":"1","date":"2026-05-01"}`, `{"code":"2"}`, `{"code":"2","date":"2026-04-01"}`, `{"code":"2","date":"2026-06-01"}`},
 	"status/round_the_clock":                {`{"code":"1","date":"2026-05-01"}`, `{"code":"2"}`},
 	"status/rehab_outside":                  {`{"code":"2"}`},
 	"service/@a":                            {`{"type":"15"}`, `{"type":"29"}`, `{"type":"21"}`, `{"type":"5"}`},
@@ -278,5 +289,39 @@ func TestLiveStoresNothing(t *testing.T) {
 	}
 	if len(m.docs) != before {
 		t.Error("live findings are stored")
+	}
+}
+
+// A mangel that the calendar brings about holds since that day, one of the organisation since the
+// registration; neither since the moment somebody looks.
+func TestLiveFindingsSaySinceWhen(t *testing.T) {
+	m := newMemory()
+	e := New(Settings{})
+	put(t, m, "service/@a", `{"type":"15"}`, 0)
+	put(t, m, "service/@a/grant", `{"date":"2026-06-01","to":"2026-08-31","minutes_per_week":60}`, 0)
+	start := put(t, m, "service/@a/start", `{"date":"2026-06-01"}`, 0)
+	put(t, m, "service/@b", `{"type":"15"}`, 0)
+	put(t, m, "service/@b/start", `{"date":"2026-06-01"}`, 0)
+	live, err := e.Live(m, alice, at(t, "2026-11-26T09:00:00Z"))
+	must(t, err)
+	first, err := m.Unit(alice, start)
+	must(t, err)
+	want := map[string]model.Millis{
+		"R107 grant":  at(t, "2026-08-31T22:00:00Z"), // midnight in Oslo
+		"R53 grant":   at(t, "2026-06-15T22:00:00Z"),
+		"R96 dentist": at(t, "2026-09-01T22:00:00Z"),
+		"R69 start":   first.Shown().Stamp.TEff, // all are registered at once here
+	}
+	seen := map[string]bool{}
+	for _, f := range live {
+		unit := string(f.Unit)
+		key := f.Rule + " " + unit[strings.LastIndexByte(unit, '/')+1:]
+		if since, ok := want[key]; !ok || f.Since != since {
+			t.Errorf("%s holds since %s, want %s", key, f.Since.Time(), since.Time())
+		}
+		seen[key] = true
+	}
+	if len(seen) != len(want) {
+		t.Errorf("only %v were found", seen)
 	}
 }

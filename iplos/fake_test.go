@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-json-experiment/json"
+
 	"flette/model"
 	"flette/store"
 )
@@ -84,6 +86,43 @@ func (m *memory) Docs(kind store.Kind, prefix, after string, fn func(string, []b
 func (m *memory) PutUnit(person model.PersonID, s *model.UnitState) error {
 	m.units[person.String()+" "+string(s.Unit)] = s
 	return nil
+}
+
+// say appends an entry that sets one unit over what it showed before, and returns its head.
+func (m *memory) say(t interface {
+	Helper()
+	Fatal(...any)
+}, person model.PersonID, h model.Head, unit model.Unit) model.Head {
+	t.Helper()
+	before, prev := m.units[person.String()+" "+string(unit)], int64(-1)
+	c := model.Change{Unit: unit, Value: h.Value}
+	if before != nil {
+		prev = before.Position
+		for _, o := range before.Heads {
+			c.Over = append(c.Over, o.ID)
+		}
+	}
+	h.Position, h.Device, h.Seq = m.Size(), pad, m.Size()+1
+	e := model.Entry{
+		V: 1, Tenant: "testvik", Device: h.Device, Seq: h.Seq, Actor: "nurse", Lease: "l", Clock: model.ClockMonotonic,
+		Wall: h.Stamp.TEff, Person: person, Act: h.Act, Changes: []model.Change{c},
+	}
+	if h.Seq > 1 {
+		e.Prev = m.log[h.Seq-2].ID.String()
+	}
+	if h.Act != model.ActRegister && h.Act != model.ActConfirm {
+		e.Reason = &model.Reason{Code: "mistake"}
+	}
+	payload, err := json.Marshal(e)
+	must(t, err)
+	_, err = model.DecodeEntry(payload)
+	must(t, err)
+	h.ID = model.NewEntryID(payload)
+	m.log = append(m.log, store.LogEntry{
+		Position: h.Position, ID: h.ID, Person: person, Device: h.Device, Seq: h.Seq, Act: h.Act, Stamp: h.Stamp, Payload: payload, UnitPrev: []int64{prev},
+	})
+	must(t, m.PutUnit(person, &model.UnitState{Unit: unit, Position: h.Position, Heads: []model.Head{h}}))
+	return h
 }
 
 func (m *memory) PutDoc(kind store.Kind, key string, body []byte) error {

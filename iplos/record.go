@@ -159,6 +159,12 @@ func (r *Record) unitsIn(rule *Rule, s scope) []*model.UnitState {
 	return out
 }
 
+// startOf is when a day begins in Oslo.
+func startOf(day catalogue.Date) model.Millis {
+	t := day.Time()
+	return model.Millis(time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, model.Oslo()).UnixMilli())
+}
+
 // dateOf is the day in Oslo at a point in time.
 func dateOf(at model.Millis) catalogue.Date {
 	return catalogue.Date(model.DateInOslo(at))

@@ -2,6 +2,7 @@ package iplos
 
 import (
 	"flette/model"
+	"flette/model/catalogue"
 	"flette/store"
 )
 
@@ -55,6 +56,15 @@ type report struct {
 // add notes that the rule at work is broken on a unit ("" for the person as a whole).
 // detail is a sentence without personal data.
 func (p *report) add(unit model.Unit, detail string) { p.addAs(p.rule.Severity, unit, detail) }
+
+// addFrom is add for what the calendar brings about: the rule has been broken since the day.
+func (p *report) addFrom(day catalogue.Date, unit model.Unit, detail string) {
+	p.add(unit, detail)
+	key := store.Finding{Rule: p.rule.ID, Person: p.person, Unit: unit}.DocKey()
+	f := p.found[key]
+	f.Since = startOf(day)
+	p.found[key] = f
+}
 
 func (p *report) addAs(severity string, unit model.Unit, detail string) {
 	f := store.Finding{Rule: p.rule.ID, Severity: severity, Person: p.person, Unit: unit, Detail: detail, Owner: p.rec.doc().Unit}

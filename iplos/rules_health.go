@@ -70,7 +70,13 @@ func r34(_ *Record, u *model.UnitState, p *report) {
 		p.add(u.Unit, "The answers about nutrition do not fit together: "+bad.Detail+".")
 		return
 	}
-	if v := shown[catalogue.Nutrition](u.Shown()); v != nil && v.Mapped == "1" && !v.Judged() && v.ScreenedRisk() == "" {
+	switch v := shown[catalogue.Nutrition](u.Shown()); {
+	case v == nil:
+	case v.Judged() && v.ScreenedRisk() == "1" && v.Risk != "1":
+		p.addAs(Missing, u.Unit, "A question is answered yes, and the risk by judgement is another. Judgement stands in place of questions that were refused; correct one of them.")
+	case v.Judged() && v.Risk == "":
+		p.addAs(Missing, u.Unit, "The risk rests on judgement, and is not set.")
+	case v.Mapped == "1" && !v.Judged() && v.ScreenedRisk() == "":
 		p.addAs(Missing, u.Unit, "Two questions are answered no and the others not at all, so the risk is not known.")
 	}
 }

@@ -50,8 +50,8 @@ func r53(r *Record, p *report) {
 		if s.End != nil {
 			end = s.End.Date
 		}
-		if end > after(s.Start.Date, 0, twoWeeks) {
-			p.add(s.Unit("grant"), "The service lasts more than two weeks and has no individual decision.")
+		if over := after(s.Start.Date, 0, twoWeeks); end > over {
+			p.addFrom(after(over, 0, 1), s.Unit("grant"), "The service lasts more than two weeks and has no individual decision.")
 		}
 	}
 }
@@ -126,11 +126,15 @@ func r68(r *Record, p *report) {
 func r96(r *Record, p *report) {
 	const dentist = model.Unit("assessed/dentist")
 	for _, s := range r.all() {
-		if !s.Running() || !s.isOneOf("15", "21") || r.today <= catalogue.Date(s.Start.Date.Time().AddDate(0, 3, 0).Format(time.DateOnly)) {
+		if !s.Running() || !s.isOneOf("15", "21") {
+			continue
+		}
+		entitled := catalogue.Date(s.Start.Date.Time().AddDate(0, 3, 1).Format(time.DateOnly))
+		if r.today < entitled {
 			continue
 		}
 		if r.unit(dentist) == nil { // read last: this runs for every person whom a list shows
-			p.add(dentist, "Ask about the dentist: more than three months of home health services or long-term stay give free dental care.")
+			p.addFrom(entitled, dentist, "Ask about the dentist: more than three months of home health services or long-term stay give free dental care.")
 		}
 		return
 	}

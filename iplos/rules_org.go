@@ -1,8 +1,11 @@
 package iplos
 
 import (
+	"slices"
+
 	"flette/model"
 	"flette/model/catalogue"
+	"flette/store"
 )
 
 // orgEvent is the newest event of a service that carries an organisation number, and the
@@ -53,6 +56,7 @@ func r70(r *Record, p *report) {
 			p.add(u.Unit, "The organisation number is not valid: it has 9 digits and a control digit.")
 		}
 	}
+	r70list(r, p)
 }
 
 // carriesNumber reports whether a number on the service is sent. For types of which no
@@ -63,6 +67,41 @@ func carriesNumber(s *Service) bool {
 		return true
 	}
 	return false
+}
+
+// r70list holds the numbers against the list of the year: that in which the service is reported
+// now, or was when it ended. A stay is no service type, so the list says nothing of it; and of a
+// year without a list nothing is known.
+func r70list(r *Record, p *report) {
+	for _, s := range r.all() {
+		if s.Kind == nil || s.Start == nil || !carriesNumber(s) {
+			continue
+		}
+		day := r.today
+		if s.End != nil {
+			day = min(day, s.End.Date)
+		}
+		unit, at, _ := r.orgEvent(s)
+		number, _, err := orgNumberAt(r.view, unit, string(day))
+		r.failed(err)
+		if number == "" || !orgNumberOK(number) {
+			continue
+		}
+		list, listed, err := store.NewestList(r.view, store.OrgNumbersOf(string(day[:4])))
+		r.failed(err)
+		if !listed || r.err != nil {
+			continue
+		}
+		rows, err := store.RowsOf(r.view, list.Seq, number)
+		r.failed(err)
+		switch {
+		case r.err != nil:
+		case len(rows) == 0:
+			p.addAs(Missing, at, "The organisation number of the unit is not in the list of the year "+string(day[:4])+".")
+		case !slices.Contains(rows[0].Types, s.Type):
+			p.addAs(Missing, at, "In the list of the year "+string(day[:4])+" the organisation number of the unit is not for this type of service.")
+		}
+	}
 }
 
 func r71(r *Record, p *report) {

@@ -2,12 +2,12 @@ package iplos
 
 import (
 	"slices"
-	"strings"
 	"sync"
 
 	"flette/model"
 	"flette/model/catalogue"
 	"flette/model/ident"
+	"flette/store"
 )
 
 // r1 takes the verdict of the import: the number itself is sealed.
@@ -58,6 +58,25 @@ func r3(r *Record, p *report) {
 	}
 }
 
+// r3list holds the municipality of residence against the list of municipalities, when there is
+// one. A number that a reform has ended can be sent, and is to be changed; one that never was is wrong.
+func r3list(r *Record, p *report) {
+	d := r.doc()
+	k, err := ident.ParseKommune(d.Kommune)
+	if d.ID.IsZero() || err != nil || k.Special() {
+		return
+	}
+	m, err := store.MunicipalityOf(r.view, d.Kommune)
+	r.failed(err)
+	switch today := string(r.today); {
+	case r.err != nil, !m.Listed, m.Existed(today, today):
+	case m.Known:
+		p.add("", "The municipality of residence does not exist today, says the list of municipalities: register the one that has taken its place.")
+	default:
+		p.addAs(Blocking, "", "The list of municipalities has no municipality with the number of residence.")
+	}
+}
+
 // always lists what is registered on every recipient: what the catalogue says is mandatory
 // now, but for what other rules ask (scores R24, nutrition R35, rehabilitation R67).
 var always = sync.OnceValue(func() []catalogue.Variable {
@@ -79,7 +98,7 @@ func r9(r *Record, p *report) {
 	for _, v := range always() {
 		// Of what has an old answer, R76 says that it is to be chosen anew.
 		if unit := model.Unit(v.Unit); r.unit(unit) == nil && r.oldAnswer(unit) == nil {
-			p.add(unit, "Not registered: "+strings.ToLower(v.EN[:1])+v.EN[1:]+".")
+			p.add(unit, "Not registered: "+lowerFirst(v.EN)+".")
 		}
 	}
 }

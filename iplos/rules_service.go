@@ -106,6 +106,7 @@ func r49(r *Record, p *report) {
 			p.add(s.Unit("end"), "The end is before the decision or the start.")
 		}
 	}
+	r.r49status(p)
 }
 
 func r50(r *Record, p *report) {
@@ -175,7 +176,7 @@ func r59(_ *Record, u *model.UnitState, p *report) {
 	if v == nil {
 		return
 	}
-	if v.Type == "24" && v.Decided != "" && v.End > after(v.Decided, 1, 0) {
+	if v.End > LastDay(*v) {
 		p.addAs(Missing, u.Unit, "A decision on health care by force holds for a year at most.")
 	}
 	if v.Type == "23" && v.End != "" && dateOf(u.Shown().Stamp.TEff) > after(v.End, 0, 1) {
@@ -184,6 +185,19 @@ func r59(_ *Record, u *model.UnitState, p *report) {
 	if bad := judge(u); bad != nil && bad.Rule == "R59" {
 		p.add(u.Unit, "The dates of the measure do not fit: "+bad.Detail+".")
 	}
+}
+
+// LastDay is the last day on which the decision on a measure covers it, "" when nothing says:
+// health care by force is decided for a year at most (R59).
+func LastDay(v catalogue.Coercion) catalogue.Date {
+	if v.Type != "24" || v.Decided == "" {
+		return v.End
+	}
+	year := after(v.Decided, 1, 0)
+	if v.End == "" || v.End > year {
+		return year
+	}
+	return v.End
 }
 
 func r60(r *Record, p *report) {
@@ -197,15 +211,19 @@ func r60(r *Record, p *report) {
 // dischargeDays is how long before a municipal service a discharge may lie to be registered.
 const dischargeDays = 14
 
-// r63 takes the end of a pause as a start: services stop during a stay and begin again.
+// r63 takes the end of a pause as a start: services stop during a stay and begin again. It is
+// live: whether a service starts within 14 days of a discharge is known when they are over.
 func r63(r *Record, p *report) {
 	for _, u := range r.units("stay") {
 		v := shown[catalogue.Stay](u.Shown())
-		if v == nil || v.Kind != "specialist" || v.To == "" {
+		if v == nil || v.Kind != "specialist" {
 			continue
 		}
-		if !r.startsBetween(v.To, after(v.To, 0, dischargeDays)) {
-			p.add(u.Unit, "The discharge is registered, but no municipal service starts within 14 days.")
+		switch known := after(v.To, 0, dischargeDays); {
+		case v.To == "" && r.startsBetween(after(v.From, 0, 1), r.today):
+			p.add(u.Unit, "A municipal service has started since the admission. If the discharge was within the 14 days before it, register it.")
+		case v.To != "" && r.today > known && !r.startsBetween(v.To, known):
+			p.addFrom(after(known, 0, 1), u.Unit, "The discharge is registered, but no municipal service starts within 14 days.")
 		}
 	}
 }
@@ -243,6 +261,73 @@ func r67(r *Record, p *report) {
 			asked = true
 			p.add(rehab, "Not answered: is rehabilitation outside an institution part of the services?")
 		}
+	}
+	r.r67criteria(p)
+}
+
+// criteriaSince is the day from which the catalogue has the criteria: what ended before is not
+// asked for them.
+const criteriaSince = catalogue.Date("2026-11-26")
+
+const criteriaUnit = model.Unit("status/rehab_criteria")
+
+// r67criteria asks for the five criteria of (re)habilitation (domain.md 1.6.1): the first three
+// from the start, all five once it has ended.
+func (r *Record) r67criteria(p *report) {
+	for _, s := range r.all() {
+		if s.Type == "19" && s.Start != nil && !s.Rejected() {
+			end := catalogue.Date("")
+			if s.End != nil {
+				end = s.End.Date
+			}
+			r.criteria(p, s.Unit("rehab"), s.Rehab, s.Start.Date, end)
+		}
+	}
+	v := shown[catalogue.YesNoDate](r.unit(rehabUnit).Shown())
+	c := shown[catalogue.Rehab](r.unit(criteriaUnit).Shown())
+	switch StatusOf(v) {
+	case StatusActive:
+		r.criteria(p, criteriaUnit, c, v.Date, "")
+	case StatusEnded:
+		r.criteria(p, criteriaUnit, c, "", v.Date)
+	}
+}
+
+// criteria tells which are missing. What was met for an earlier time, longer before the start
+// than an assessment counts at a decision (R25), is not met for this one.
+func (r *Record) criteria(p *report, unit model.Unit, c *catalogue.Rehab, start, end catalogue.Date) {
+	if end != "" && end < criteriaSince {
+		return
+	}
+	from := catalogue.Date("")
+	if start != "" {
+		from = after(start, 0, -r.set.AssessmentDays)
+	}
+	if c == nil {
+		c = &catalogue.Rehab{}
+	}
+	var missing []string
+	for _, m := range []struct {
+		day  catalogue.Date
+		what string
+		late bool // asked at the end
+	}{
+		{c.Mapping, "interdisciplinary mapping at the start", false},
+		{c.Informed, "information on individual plan and coordinator", false},
+		{c.Plan, "plan with goals and evaluation", false},
+		{c.Evaluation, "evaluation meeting with the person", true},
+		{c.Attainment, "goal attainment judged at the end", true},
+	} {
+		if (m.day == "" || m.day < from) && (!m.late || end != "") {
+			missing = append(missing, m.what)
+		}
+	}
+	if len(missing) == 0 {
+		return
+	}
+	p.add(unit, "It is (re)habilitation only when all five criteria are met.")
+	for _, what := range missing {
+		p.add(unit, "Not registered: "+what+".")
 	}
 }
 
@@ -321,7 +406,18 @@ func (r *Record) atDesk(id model.DeviceID) bool {
 func r107runOut(r *Record, p *report) {
 	for _, s := range r.all() {
 		if s.Granted() && s.End == nil && s.Grant.To != "" && s.Grant.To < r.today {
-			p.add(s.Unit("grant"), "The decision has run out and the service has no end. Decide anew, or confirm the end.")
+			p.addFrom(after(s.Grant.To, 0, 1), s.Unit("grant"), "The decision has run out and the service has no end. Decide anew, or confirm the end.")
 		}
+	}
+	for _, u := range r.units("coercion") {
+		v, h := shown[catalogue.Coercion](u.Shown()), u.Shown()
+		if v == nil || v.Type == "23" || v.Start == "" {
+			continue // an emergency is over when it is documented
+		}
+		last := LastDay(*v)
+		if last == "" || last >= r.today || dateOf(h.Stamp.TEff) > last && (h.Act == model.ActDecide || r.atDesk(h.Device)) {
+			continue
+		}
+		p.addFrom(after(last, 0, 1), u.Unit, "The decision on coercion has run out. Decide anew, or confirm that the measure has ended.")
 	}
 }

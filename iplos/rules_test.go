@@ -14,6 +14,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"flette/model"
+	"flette/model/catalogue"
 	"flette/store"
 )
 
@@ -21,16 +22,18 @@ import (
 // rule out. "@a" stands for a UUID. Units not listed under heads were registered by a nurse
 // on a tablet at signedAt.
 type ruleCase struct {
-	Name   string                    `json:"name"`
-	Person store.Person              `json:"person,omitzero"`
-	Birth  string                    `json:"birth,omitzero"`
-	Units  map[string]jsontext.Value `json:"units,omitzero"`
-	Heads  map[string]caseHead       `json:"heads,omitzero"`
-	Other  map[string]jsontext.Value `json:"other,omitzero"` // units of another person
-	Org    []store.OrgUnit           `json:"org,omitzero"`
-	Local  []store.LocalService      `json:"local,omitzero"` // mapping of the municipality
-	Today  string                    `json:"today,omitzero"` // for live rules
-	Want   []string                  `json:"want"`           // "B service/@a/start", "M -" for the person
+	Name   string                          `json:"name"`
+	Person store.Person                    `json:"person,omitzero"`
+	Birth  string                          `json:"birth,omitzero"`
+	Units  map[string]jsontext.Value       `json:"units,omitzero"`
+	Heads  map[string]caseHead             `json:"heads,omitzero"`
+	Before map[string]jsontext.Value       `json:"before,omitzero"` // what a status said before
+	Other  map[string]jsontext.Value       `json:"other,omitzero"`  // units of another person
+	Org    []store.OrgUnit                 `json:"org,omitzero"`
+	Local  []store.LocalService            `json:"local,omitzero"` // mapping of the municipality
+	Lists  map[string][]store.ReferenceRow `json:"lists,omitzero"` // reference lists by name
+	Today  string                          `json:"today,omitzero"` // for live rules
+	Want   []string                        `json:"want"`           // "B service/@a/start", "M -" for the person
 }
 
 type caseHead struct {
@@ -100,6 +103,13 @@ func (c ruleCase) run(t *testing.T, rule string) {
 	for _, l := range c.Local {
 		must(t, store.Put(m, l))
 	}
+	for i, name := range slices.Sorted(maps.Keys(c.Lists)) {
+		must(t, store.Put(m, store.ReferenceList{Name: name, Seq: int64(i + 1)}))
+		for _, r := range c.Lists[name] {
+			r.List = int64(i + 1)
+			must(t, store.Put(m, r))
+		}
+	}
 	now := at(t, signedAt)
 	must(t, e.Apply(m, alice, nil, now))
 	for _, u := range c.put(t, m, berit, c.Other) {
@@ -123,6 +133,9 @@ func (c ruleCase) run(t *testing.T, rule string) {
 			unit = "-"
 		}
 		got = append(got, f.Severity+" "+unit)
+		if _, ok := Norwegian(f.Detail); !ok {
+			t.Errorf("%q has no Norwegian sentence in norwegian.json", f.Detail)
+		}
 		if f.Detail == "" || f.Owner != c.Person.Unit || f.Since == 0 {
 			t.Errorf("finding without detail, owner or since: %+v", f)
 		}
@@ -157,7 +170,7 @@ func readsOnlyItsSections(t *testing.T, r *Rule, m *memory, set Settings) {
 	rec := newRecord(m, alice, set, 0)
 	r.Person(rec, &report{rule: r, rec: rec, found: map[string]store.Finding{}})
 	for _, prefix := range m.scanned {
-		if r.Live && strings.HasPrefix(prefix, "local-service ") {
+		if r.Live && (strings.HasPrefix(prefix, "local-service ") || strings.HasPrefix(prefix, "reference-")) {
 			continue // no section, and nothing of it is stored
 		}
 		if section := strings.TrimSuffix(prefix, "/"); !r.reads(section) {
@@ -194,7 +207,17 @@ func (c ruleCase) put(t *testing.T, m *memory, person model.PersonID, units map[
 		if h.NoSign {
 			head.Actor = ""
 		}
-		must(t, m.PutUnit(person, &model.UnitState{Unit: model.Unit(path), Class: h.Class, Heads: []model.Head{head}}))
+		unit := model.Unit(path)
+		if catalogue.Default().Policy(unit).YesNoDate {
+			// Of these a rule reads what stood there before.
+			if was, ok := c.Before[path]; ok {
+				first := head
+				first.Value = was
+				m.say(t, person, first, unit)
+			}
+			head = m.say(t, person, head, unit)
+		}
+		must(t, m.PutUnit(person, &model.UnitState{Unit: unit, Position: head.Position, Class: h.Class, Heads: []model.Head{head}}))
 		out = append(out, model.Unit(path))
 	}
 	return out

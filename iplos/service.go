@@ -21,6 +21,7 @@ type Service struct {
 	End         *catalogue.End
 	Complaint   *catalogue.Complaint
 	Provider    *catalogue.Provider
+	Rehab       *catalogue.Rehab
 	Pauses      []catalogue.Pause
 	Heads       map[string]*model.Head // by the part of the path after the id, "" for the service itself
 }
@@ -126,6 +127,8 @@ func (s *Service) take(part string, head *model.Head) {
 		s.Complaint = shown[catalogue.Complaint](head)
 	case "provider":
 		s.Provider = shown[catalogue.Provider](head)
+	case "rehab":
+		s.Rehab = shown[catalogue.Rehab](head)
 	case "pause":
 		if p := shown[catalogue.Pause](head); p != nil {
 			s.Pauses = append(s.Pauses, *p)

@@ -148,3 +148,24 @@ func tookEffect(v store.View, e *store.LogEntry) (bool, error) {
 	}
 	return item.State == "released", err
 }
+
+// Times reads the time registrations of a person, in order of path.
+func Times(v store.View, person model.PersonID) (out []Registration, err error) {
+	var states []*model.UnitState
+	if err := v.Units(person, "time/", "", func(s *model.UnitState) bool {
+		states = append(states, s)
+		return true
+	}); err != nil {
+		return nil, err
+	}
+	for _, s := range states {
+		r, err := readTime(v, person, s)
+		if err != nil {
+			return out, err
+		}
+		if r != nil {
+			out = append(out, *r)
+		}
+	}
+	return out, nil
+}

@@ -336,6 +336,7 @@ type FindingView struct {
 	Person   model.PersonID `json:"person"`
 	Unit     model.Unit     `json:"unit,omitempty"`
 	Detail   string         `json:"detail"`
+	DetailNB string         `json:"detail_nb,omitempty"` // the same in Norwegian
 	Owner    string         `json:"owner,omitempty"`
 	Since    model.Millis   `json:"since"`
 	State    string         `json:"state"`               // "open", "released" or "closed"
@@ -370,23 +371,6 @@ type FindingDay struct {
 type FindingCounts struct {
 	Counts []FindingCount `json:"counts"`
 	Days   []FindingDay   `json:"days,omitempty"` // with `from`
-}
-
-// WorkItem is something that waits about a person, who does not fall out of the list until it
-// is done (R107).
-type WorkItem struct {
-	Person model.PersonID `json:"person"`
-	Task   string         `json:"task"` // see flow.Task
-	Unit   model.Unit     `json:"unit"`
-	Type   string         `json:"type,omitempty"`  // code of 9151, of a service
-	Stage  string         `json:"stage,omitempty"` // of a service
-	Date   string         `json:"date,omitempty"`  // since when it waits; of renew-decision, the last day
-}
-
-// Worklist: GET /v1/worklist.
-type Worklist struct {
-	Items []WorkItem `json:"items"`
-	Next  string     `json:"next,omitempty"`
 }
 
 // ReviewList: GET /v1/reviews.

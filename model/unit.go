@@ -27,7 +27,7 @@ const maxUnitLen = 120
 // itself. A group ending in "/" takes a UUID of its own.
 var repeating = map[string][]string{
 	"diagnosis": {""},
-	"service":   {"", "application", "grant", "start", "end", "complaint", "provider", "pause/"},
+	"service":   {"", "application", "grant", "start", "end", "complaint", "provider", "pause/", "rehab"},
 	"stay":      {""},
 	"coercion":  {""},
 	"time":      {""},

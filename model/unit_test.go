@@ -28,6 +28,7 @@ func TestParseUnit(t *testing.T) {
 		{"service/" + id + "/end", UnitRef{Section: "service", ID: id, Group: "end"}},
 		{"service/" + id + "/complaint", UnitRef{Section: "service", ID: id, Group: "complaint"}},
 		{"service/" + id + "/provider", UnitRef{Section: "service", ID: id, Group: "provider"}},
+		{"service/" + id + "/rehab", UnitRef{Section: "service", ID: id, Group: "rehab"}},
 		{"service/" + id + "/pause/" + sub, UnitRef{Section: "service", ID: id, Group: "pause", SubID: sub}},
 		{"stay/" + id, UnitRef{Section: "stay", ID: id}},
 		{"coercion/" + id, UnitRef{Section: "coercion", ID: id}},

@@ -102,6 +102,17 @@ type Life struct {
 	Forked bool `json:"forked,omitzero"`
 }
 
+// EpochAt is the life in which the journal first had this many entries. What stands below is the
+// same in every later life, so together they name the content for good.
+func (t *Tenant) EpochAt(size int64) string {
+	for _, l := range t.Lives {
+		if !l.Forked && size <= l.Size {
+			return l.Epoch
+		}
+	}
+	return t.Epoch
+}
+
 // Contact is a person whom the register may call (code list 8471).
 type Contact struct {
 	Type  string `json:"type"` // "1", "15", "16", "17"

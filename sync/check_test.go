@@ -29,14 +29,14 @@ func TestChecksStoreNothing(t *testing.T) {
 	if done, err := w.e.CheckUnits(t.Context(), w.tenant, units); err != nil || done.New != 2 {
 		t.Errorf("units: %+v, %v", done, err)
 	}
-	if done, err := w.e.CheckPersons(t.Context(), w.tenant, persons); err != nil || done.New != 1 || done.Persons != nil {
+	if done, err := w.e.CheckPersons(t.Context(), w.tenant, sync.Each(persons)); err != nil || done.New != 1 || done.Persons != nil {
 		t.Errorf("persons: %+v, %v", done, err)
 	}
 	if p, u, next := count(); p != 1 || u != 0 || next != 1 {
 		t.Errorf("a check left %d persons, %d units, number %d", p, u, next)
 	}
 	var problems sync.ImportProblems
-	if _, err := w.e.CheckPersons(t.Context(), w.tenant, append(persons, persons...)); !errors.As(err, &problems) {
+	if _, err := w.e.CheckPersons(t.Context(), w.tenant, sync.Each(append(persons, persons...))); !errors.As(err, &problems) {
 		t.Errorf("the same number twice gave %v", err)
 	}
 	if _, err := w.e.CheckUnits(t.Context(), w.tenant, units[1:]); !errors.As(err, &problems) {

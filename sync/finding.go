@@ -100,7 +100,7 @@ func (e *Engine) findingsOf(v store.View, person model.PersonID) ([]FindingStatu
 			return nil, err
 		}
 		for _, f := range live {
-			f.Position = -1 // computed now: it says nothing of when it began
+			f.Position = -1 // computed now: no entry brought it about
 			// What is stored says since when it holds.
 			if !slices.ContainsFunc(found, func(s store.Finding) bool { return s.Rule == f.Rule && s.Unit == f.Unit }) {
 				found = append(found, f)

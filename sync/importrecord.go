@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -26,15 +27,17 @@ func newImporter(key ed25519.PrivateKey) (*desk, error) {
 	return newSigner(ed25519.NewKeyFromSeed(seed[:]), KindImport, "import key", "flette import")
 }
 
-// RecordInput is one line of an import into the records of persons: one service, or one
-// diagnosis.
+// RecordInput is one line of an import into the records of persons: one service, diagnosis,
+// stay, measure of coercion or pause of a service, or one variable that a person has once.
 type RecordInput struct {
 	Line     int
-	Number   string // identity number of a person who is known here
-	Section  string // "service" or "diagnosis"
-	Ref      string // the id in the former system: the same person and ref is the same service in every file
-	Unit     string // of the provider: id or local code of an organisation unit, "" for none
-	UnitFrom string // YYYY-MM-DD
+	Number   string     // identity number of a person who is known here
+	Section  string     // "service", "diagnosis", "stay", "coercion" or "pause"; "" with Path
+	Ref      string     // the id in the former system: the same person and ref is the same service in every file
+	Path     model.Unit // of a variable that a person has once, such as "score/vision", instead of Section and Ref
+	Service  string     // of a pause or stay: ref of its service, which is imported already; "" for none
+	Unit     string     // of the provider: id or local code of an organisation unit, "" for none
+	UnitFrom string     // YYYY-MM-DD
 	Items    []RecordItem
 }
 
@@ -64,67 +67,63 @@ type RecordsImported struct {
 const (
 	maxImportProblems = 1000 // lines that are told
 	importBatch       = 200  // lines of one update
+	checkBatch        = 1000 // lines of one view
 	maxKeptLines      = 100
 )
 
-// ImportRecords enters services and diagnoses as signed entries of the import key. All lines
-// are judged before the first is entered, then they are entered in batches, each whole or not
-// at all. What stands in the record already is left alone, so that after a crash, or by
-// mistake, the same file may be imported again. ImportProblems.
+// ImportRecords judges all lines, then enters them. ImportProblems.
 func (e *Engine) ImportRecords(ctx context.Context, tenant model.TenantID, src RecordSource, in []RecordInput) (RecordsImported, error) {
-	done, err := e.CheckRecords(ctx, tenant, in)
+	done, err := e.CheckRecords(ctx, tenant, Each(in))
 	if err != nil || done.New+done.Changed == 0 {
 		return done, err
 	}
-	ts, err := e.tenant(tenant)
-	if err != nil {
-		return done, err
-	}
-	done = RecordsImported{KeptAt: []int{}}
-	for len(in) > 0 {
-		n := min(importBatch, len(in))
-		part, err := e.importBatch(ctx, ts, tenant, src, in[:n])
-		if err != nil {
-			return done, err
-		}
-		done.add(part)
-		in = in[n:]
-	}
-	return done, nil
+	return e.EnterRecords(ctx, tenant, src, Each(in))
 }
 
-// CheckRecords judges all lines, counts what ImportRecords would do and stores nothing.
-func (e *Engine) CheckRecords(ctx context.Context, tenant model.TenantID, in []RecordInput) (RecordsImported, error) {
+// CheckRecords judges all lines, counts what EnterRecords would do and stores nothing.
+// ImportProblems.
+func (e *Engine) CheckRecords(ctx context.Context, tenant model.TenantID, in Lines[RecordInput]) (RecordsImported, error) {
 	done := RecordsImported{KeptAt: []int{}}
 	ts, err := e.tenant(tenant)
 	if err != nil {
 		return done, err
 	}
-	err = e.st.View(ctx, tenant, func(v store.View) error {
-		im, err := e.recordImporter(v, ts)
-		if err != nil {
-			return err
-		}
-		seen := map[string]int{}
-		for i := range in {
-			key := in[i].Section + "\n" + in[i].Number + "\n" + in[i].Ref
-			if first, dup := seen[key]; dup {
-				im.problem(in[i].Line, "duplicate-ref", "/ref", "line %d has the same person and ref; each service or diagnosis has a ref of its own", first)
-			} else {
-				seen[key] = in[i].Line
-			}
-			if _, _, err := im.line(&in[i]); err != nil {
+	var j judging
+	err = batches(in, checkBatch, func(part []RecordInput) error {
+		return e.st.View(ctx, tenant, func(v store.View) error {
+			im, err := e.recordImporter(v, ts)
+			if err != nil {
 				return err
 			}
-			if len(im.problems) >= maxImportProblems {
-				break
+			for i := range part {
+				if first, twice := j.add(part[i].key(), part[i].Line); twice {
+					im.duplicate(&part[i], first)
+				}
+				if _, _, err := im.line(&part[i]); err != nil {
+					return err
+				}
 			}
-		}
-		done = im.done
-		if len(im.problems) > 0 {
-			return im.problems
-		}
-		return nil
+			done.add(im.done)
+			return j.batch(im.problems)
+		})
+	})
+	return done, j.verdict(err)
+}
+
+// EnterRecords enters lines that CheckRecords has judged, as signed entries of the import key,
+// in batches, each whole or not at all. What stands in the record already is left alone: the
+// same file may be entered again, after a crash or by mistake. ImportProblems of a line that the
+// record does not take any more; the batches before it stay.
+func (e *Engine) EnterRecords(ctx context.Context, tenant model.TenantID, src RecordSource, in Lines[RecordInput]) (RecordsImported, error) {
+	done := RecordsImported{KeptAt: []int{}}
+	ts, err := e.tenant(tenant)
+	if err != nil {
+		return done, err
+	}
+	err = batches(in, importBatch, func(lines []RecordInput) error {
+		part, err := e.importBatch(ctx, ts, tenant, src, lines)
+		done.add(part)
+		return err
 	})
 	return done, err
 }
@@ -218,6 +217,54 @@ func (im *recordImport) problem(line int, code, pointer, format string, args ...
 	im.problems = append(im.problems, &LineProblem{Line: line, Problem: *model.Problemf(code, pointer, format, args...)})
 }
 
+// key tells lines of a file apart.
+func (in *RecordInput) key() lineKey {
+	parts := []string{in.Number, in.Section, in.Ref, string(in.Path)}
+	if in.Section == pauseGroup {
+		parts = append(parts, in.Service)
+	}
+	return lineKeyOf(strings.Join(parts, "\n"))
+}
+
+func (im *recordImport) duplicate(in *RecordInput, first int) {
+	if in.Path != "" {
+		im.problem(in.Line, "duplicate-variable", "/variable", "line %d has the same person and variable; keep the newer registration", first)
+		return
+	}
+	im.problem(in.Line, "duplicate-ref", "/ref", "line %d has the same person and ref (or without one the same dates); each service, diagnosis, stay, measure or pause has a ref of its own", first)
+}
+
+const pauseGroup = "pause"
+
+// base is the path of what a line is about. ok is false when it belongs to a service that is
+// not there.
+func (im *recordImport) base(person model.PersonID, in *RecordInput) (path, service string, ok bool, err error) {
+	if in.Service != "" {
+		service = importedID(im.ts.keys, person, "service", in.Service)
+		s, err := im.v.Unit(person, model.Unit("service/"+service))
+		if err != nil || s == nil {
+			return "", "", false, err
+		}
+	}
+	switch {
+	case in.Path != "":
+		return string(in.Path), "", true, nil
+	case in.Section == pauseGroup:
+		return "service/" + service + "/" + pauseGroup + "/" + importedID(im.ts.keys, person, pauseGroup, in.Service+"\n"+in.Ref), service, true, nil
+	}
+	return in.Section + "/" + importedID(im.ts.keys, person, in.Section, in.Ref), service, true, nil
+}
+
+// atService puts the id of its service into a stay.
+func atService(value jsontext.Value, service string) (jsontext.Value, error) {
+	stay, err := catalogue.Decode[catalogue.Stay](value)
+	if err != nil {
+		return nil, err
+	}
+	stay.Service = service
+	return json.Marshal(stay)
+}
+
 // line judges a line and says what it changes in the record.
 func (im *recordImport) line(in *RecordInput) (model.PersonID, []model.Change, error) {
 	im.done.Lines++
@@ -243,7 +290,20 @@ func (im *recordImport) line(in *RecordInput) (model.PersonID, []model.Change, e
 		}
 		items = append(items[:len(items):len(items)], RecordItem{Group: "provider", Value: value, Columns: map[string]string{"": "unit"}})
 	}
-	base := in.Section + "/" + importedID(im.ts.keys, ref.Person, in.Section, in.Ref)
+	base, service, ok, err := im.base(ref.Person, in)
+	if err != nil {
+		return ref.Person, nil, err
+	}
+	if !ok {
+		im.problem(in.Line, "unknown-service", "/service", "the person has no service with this ref; import services first, with the same refs")
+		return ref.Person, nil, nil
+	}
+	if in.Section == "stay" && service != "" {
+		items = slices.Clone(items)
+		if items[0].Value, err = atService(items[0].Value, service); err != nil {
+			return ref.Person, nil, err
+		}
+	}
 	var changes []model.Change
 	kept := false
 	for i := range items {

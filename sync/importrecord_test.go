@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -114,7 +115,7 @@ func TestImportRecordsIsJudgedBeforeTheFirstLine(t *testing.T) {
 	for range 2 {
 		_, err := w.e.ImportRecords(t.Context(), w.tenant, fromFile, in)
 		if msg := lines(t, err); msg != "line 3: date-in-future at /start: the date is after the day of registration (R11)\n"+
-			"line 4: duplicate-ref at /ref: line 2 has the same person and ref; each service or diagnosis has a ref of its own" {
+			"line 4: duplicate-ref at /ref: line 2 has the same person and ref (or without one the same dates); each service, diagnosis, stay, measure or pause has a ref of its own" {
 			t.Fatal(msg)
 		}
 	}
@@ -181,4 +182,74 @@ func TestImportRecordsConfirmsNoEnd(t *testing.T) {
 		}
 		return err
 	})
+}
+
+func importedValue(t *testing.T, line int, in sync.RecordInput, value string) sync.RecordInput {
+	in.Line, in.Number = line, numberOf(t, 0)
+	in.Items = []sync.RecordItem{{Value: jsontext.Value(value), Columns: map[string]string{"": "value"}}}
+	return in
+}
+
+// Variables, stays, coercion and pauses come by the same key, and the same file changes nothing;
+// what a nurse said of a variable since is kept.
+func TestImportRecordsOfEveryKind(t *testing.T) {
+	w := ruled(t, 1)
+	nurse := w.nurse("kari")
+	alone := importedValue(t, 2, sync.RecordInput{Section: "pause", Ref: "P", Service: "A"}, `{"from":"2026-02-01"}`)
+	_, err := w.e.ImportRecords(t.Context(), w.tenant, fromFile, []sync.RecordInput{alone})
+	if msg := lines(t, err); !strings.Contains(msg, "line 2: unknown-service at /service") {
+		t.Fatal(msg)
+	}
+	if _, err := w.e.ImportRecords(t.Context(), w.tenant, fromFile, []sync.RecordInput{importedService(t, 2, 0, "A", "2026-01-03"), importedService(t, 3, 0, "B", "2026-01-03")}); err != nil {
+		t.Fatal(err)
+	}
+	in := []sync.RecordInput{
+		alone,
+		importedValue(t, 3, sync.RecordInput{Section: "pause", Ref: "P", Service: "B"}, `{"from":"2026-02-01","to":"2026-02-10"}`),
+		importedValue(t, 4, sync.RecordInput{Section: "stay", Ref: "S", Service: "B"}, `{"kind":"respite","from":"2026-02-01"}`),
+		importedValue(t, 5, sync.RecordInput{Section: "coercion", Ref: "S"}, `{"type":"23","start":"2026-02-01","end":"2026-02-01"}`),
+		importedValue(t, 6, sync.RecordInput{Path: "score/vision"}, `{"score":3,"assessed":"2026-02-01"}`),
+		importedValue(t, 7, sync.RecordInput{Path: "status/waiting_list"}, `{"code":"1","date":"2026-02-01"}`),
+	}
+	for i := range 2 {
+		done, err := w.e.ImportRecords(t.Context(), w.tenant, fromFile, in)
+		if err != nil || done.New != 6*(1-i) || done.Same != 6*i || done.Lines != 6 {
+			t.Fatalf("%+v, %v", done, err)
+		}
+	}
+	var pauses, ids []string
+	stay := ""
+	w.view(func(v store.View) error {
+		return v.Units(w.persons[0], "s", "", func(s *model.UnitState) bool {
+			switch ref, _ := model.ParseUnit(string(s.Unit)); {
+			case ref.Group == "pause":
+				pauses = append(pauses, string(s.Unit))
+			case ref.Section == "service" && ref.Group == "":
+				ids = append(ids, ref.ID)
+			case ref.Section == "stay":
+				stay = string(s.Shown().Value)
+			}
+			return true
+		})
+	})
+	if len(pauses) != 2 || len(ids) != 2 || !strings.Contains(pauses[0], ids[0]) || !strings.Contains(pauses[1], ids[1]) {
+		t.Fatalf("pauses %v of services %v", pauses, ids)
+	}
+	if !strings.Contains(stay, ids[0]) && !strings.Contains(stay, ids[1]) {
+		t.Fatalf("the stay is of no service: %s", stay)
+	}
+	w.now += hour
+	over := w.unit(w.persons[0], "score/vision").Shown().ID
+	if got := outcomes(nurse.push(nurse.entry(w.persons[0], model.ActRegister, []model.Change{set("score/vision", `{"score":4}`, over)}))); !slices.Equal(got, []string{"applied"}) {
+		t.Fatal(got)
+	}
+	in[4] = importedValue(t, 6, sync.RecordInput{Path: "score/vision"}, `{"score":5,"assessed":"2026-02-01"}`)
+	in[5] = importedValue(t, 7, sync.RecordInput{Path: "status/waiting_list"}, `{"code":"2","date":"2026-03-01"}`)
+	done, err := w.e.ImportRecords(t.Context(), w.tenant, fromFile, in)
+	if err != nil || done.Changed != 1 || done.Kept != 1 || !slices.Equal(done.KeptAt, []int{6}) {
+		t.Fatalf("%+v, %v", done, err)
+	}
+	if got := string(w.unit(w.persons[0], "score/vision").Shown().Value); got != `{"score":4}` {
+		t.Fatal(got)
+	}
 }

@@ -16,7 +16,7 @@ import (
 // FindingCount is how many open findings of a rule a unit has.
 type FindingCount struct {
 	store.FindingCount
-	Oldest model.Millis // since when the oldest of them holds; 0 when only the calendar brings them about
+	Oldest model.Millis // since when the oldest of them holds
 }
 
 // CountFindings counts what a filter keeps, by unit, rule and severity, in that order. It walks
@@ -39,7 +39,7 @@ func (e *Engine) CountFindings(v store.View, f FindingFilter) ([]FindingCount, e
 				by[k] = n
 			}
 			n.Open++
-			if since := s.Since; s.Position >= 0 && (n.Oldest == 0 || since < n.Oldest) {
+			if since := s.Since; n.Oldest == 0 || since < n.Oldest {
 				n.Oldest = since
 			}
 		}

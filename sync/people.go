@@ -18,8 +18,9 @@ import (
 
 // PersonInput is one person of an import, already checked for shape by the caller.
 type PersonInput struct {
-	Line      int // of the source, for messages
-	Number    string
+	Line      int    // of the source, for messages
+	Number    string // "" while there is none: then Ref and BirthDate are needed (R89)
+	Ref       string // id in the source system; the number that comes later finds the person by it
 	Former    string // an earlier number of the same person, kept linked (R1)
 	Name      string
 	BirthDate string // YYYY-MM-DD; "" to read it from the number
@@ -59,134 +60,235 @@ type Imported struct {
 // checksum or date is wrong are accepted as findings (R2), not refused: the person needs
 // visits whatever the number is. ImportProblems when lines contradict each other.
 func (e *Engine) ImportPersons(ctx context.Context, tenant model.TenantID, in []PersonInput) (Imported, error) {
-	return e.importPersons(ctx, tenant, in, nil)
+	ts, err := e.tenant(tenant)
+	if err != nil {
+		return Imported{}, err
+	}
+	var done Imported
+	_, err = e.st.Update(ctx, tenant, nil, func(tx store.Tx) error {
+		done = Imported{}
+		im := &importer{e: e, ts: ts, v: tx, tx: tx, now: e.o.Now(), t: tx.Tenant(), done: &done, judging: &judging{}}
+		if err := im.persons(in); err != nil {
+			return err
+		}
+		if len(im.problems) > 0 {
+			return im.problems
+		}
+		return tx.PutTenant(im.t)
+	})
+	return done, err
+}
+
+// personBatch is how many persons EnterPersons stores in one update.
+const personBatch = 500
+
+// EnterPersons is ImportPersons of lines that CheckPersons has judged: in batches, each whole
+// or not at all. A second run leaves alone what the first has stored, so it goes on after a
+// crash. It lists no ids.
+func (e *Engine) EnterPersons(ctx context.Context, tenant model.TenantID, in Lines[PersonInput]) (Imported, error) {
+	var done Imported
+	err := batches(in, personBatch, func(lines []PersonInput) error {
+		part, err := e.ImportPersons(ctx, tenant, lines)
+		if err == nil {
+			done.New, done.Changed, done.Same = done.New+part.New, done.Changed+part.Changed, done.Same+part.Same
+		}
+		return err
+	})
+	return done, err
 }
 
 // errCheck ends the update of a check, so that nothing of it is kept.
 var errCheck = errors.New("sync: checked only")
 
-// CheckPersons counts what ImportPersons would do and stores nothing.
-func (e *Engine) CheckPersons(ctx context.Context, tenant model.TenantID, in []PersonInput) (Imported, error) {
-	done, err := e.importPersons(ctx, tenant, in, errCheck)
-	return checked(done, err)
+// CheckPersons judges all lines, counts what EnterPersons would do and stores nothing.
+// ImportProblems.
+func (e *Engine) CheckPersons(ctx context.Context, tenant model.TenantID, in Lines[PersonInput]) (Imported, error) {
+	var done Imported
+	ts, err := e.tenant(tenant)
+	if err != nil {
+		return done, err
+	}
+	j := &judging{}
+	linked := map[lineKey]model.PersonID{}
+	err = batches(in, checkBatch, func(lines []PersonInput) error {
+		return e.st.View(ctx, tenant, func(v store.View) error {
+			im := &importer{e: e, ts: ts, v: v, now: e.o.Now(), done: &done, judging: j, linked: linked}
+			if err := im.persons(lines); err != nil {
+				return err
+			}
+			return j.batch(im.problems)
+		})
+	})
+	return done, j.verdict(err)
 }
 
 func checked(done Imported, err error) (Imported, error) {
 	if errors.Is(err, errCheck) {
 		err = nil
 	}
-	done.Persons = nil // ids of new persons were drawn for the check
 	return done, err
 }
 
-func (e *Engine) importPersons(ctx context.Context, tenant model.TenantID, in []PersonInput, end error) (Imported, error) {
-	ts, err := e.tenant(tenant)
-	if err != nil {
-		return Imported{}, err
-	}
-	now := e.o.Now()
-	var done Imported
-	_, err = e.st.Update(ctx, tenant, nil, func(tx store.Tx) error {
-		done = Imported{}
-		im := &importer{e: e, ts: ts, tx: tx, now: now, t: tx.Tenant(), done: &done, seen: map[string]int{}}
-		if err := im.loadUnits(); err != nil {
-			return err
-		}
-		for i := range in {
-			if err := im.person(&in[i]); err != nil {
-				return err
-			}
-		}
-		if len(im.problems) > 0 {
-			return im.problems
-		}
-		if err := tx.PutTenant(im.t); err != nil {
-			return err
-		}
-		return end
-	})
-	return done, err
-}
-
+// importer is one pass over persons. Without tx it judges them: who would be new has an id made
+// of the number then, and who would be linked to a former number (R1) stands in linked.
 type importer struct {
 	e        *Engine
 	ts       *tenantState
+	v        store.View
 	tx       store.Tx
 	now      model.Millis
 	t        store.Tenant
 	units    map[string]string // id and local code -> id
-	seen     map[string]int    // number -> line
-	problems ImportProblems
+	judging  *judging          // of all batches
+	linked   map[lineKey]model.PersonID
+	problems ImportProblems // of this one
 	done     *Imported
 }
 
-func (im *importer) loadUnits() (err error) {
-	im.units, err = unitsByName(im.tx)
-	return err
+func (im *importer) persons(in []PersonInput) (err error) {
+	if im.units, err = unitsByName(im.v); err != nil {
+		return err
+	}
+	for i := range in {
+		if err := im.person(&in[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (im *importer) problem(line int, code, pointer, format string, args ...any) {
 	im.problems = append(im.problems, &LineProblem{Line: line, Problem: *model.Problemf(code, pointer, format, args...)})
 }
 
-func (im *importer) person(in *PersonInput) error {
-	if first, dup := im.seen[in.Number]; dup {
-		im.problem(in.Line, "duplicate-number", "/number", "the same identity number stands on line %d", first)
-		return nil
+// found is whom a line is about: nobody yet when p has no id.
+type found struct {
+	p      store.Person
+	old    store.Identity
+	former []string
+}
+
+// match finds whom a line is about, by number, by former number or by the id in the source
+// system. It is false when the line is refused.
+func (im *importer) match(in *PersonInput) (f found, ok bool, err error) {
+	if f.p, f.old, err = im.find(in.key()); err != nil {
+		return f, false, err
 	}
-	im.seen[in.Number] = in.Line
+	var byRef found
+	if in.Ref != "" && in.Number != "" {
+		if byRef.p, byRef.old, err = im.find(refKey(in.Ref)); err != nil {
+			return f, false, err
+		}
+	}
+	if !im.once(in) {
+		return f, false, nil
+	}
+	if f.p.ID.IsZero() && in.Former == "" && !byRef.p.ID.IsZero() && byRef.old.Number == "" { // R89: the number has come
+		f = byRef
+		if err := im.index(in.Number, f.p.ID); err != nil {
+			return f, false, err
+		}
+	}
+	f.former = f.old.Former
+	if in.Former != "" {
+		if ok, err := im.link(in, &f); !ok || err != nil {
+			return f, false, err
+		}
+	}
+	if !byRef.p.ID.IsZero() && byRef.p.ID != f.p.ID {
+		im.problem(in.Line, "ref-is-another", "/ref", "the number and the ref are known here as two persons, or the ref has another number (give it as former); decide which record stays")
+		return f, false, nil
+	}
+	return f, true, nil
+}
+
+// key is what the index of numbers finds the person by.
+func (in *PersonInput) key() string {
+	if in.Number == "" {
+		return refKey(in.Ref)
+	}
+	return in.Number
+}
+
+// once refuses a line whose number or ref stands on an earlier one, or that has neither.
+func (im *importer) once(in *PersonInput) bool {
+	if in.Number == "" && (in.Ref == "" || in.Former != "") {
+		im.problem(in.Line, "missing-value", "/number", "the value is missing; somebody who has no number yet needs a ref, by which the number finds the person later, and has no former number")
+		return false
+	}
+	if in.Number != "" {
+		if first, twice := im.judging.add(im.keyOf(in.Number), in.Line); twice {
+			im.problem(in.Line, "duplicate-number", "/number", "the same identity number stands on line %d", first)
+			return false
+		}
+	}
+	if in.Ref != "" {
+		if first, twice := im.judging.add(im.keyOf(refKey(in.Ref)), in.Line); twice {
+			im.problem(in.Line, "duplicate-ref", "/ref", "the same ref stands on line %d; a person stands on one line", first)
+			return false
+		}
+	}
+	return true
+}
+
+// link gives the person of a former number the one of now (R1). It is false when the line is refused.
+func (im *importer) link(in *PersonInput, f *found) (bool, error) {
+	other, old, err := im.find(in.Former)
+	switch {
+	case err != nil:
+		return false, err
+	case f.p.ID.IsZero() && other.ID.IsZero():
+		im.problem(in.Line, "unknown-former", "/former", "no person here has the former number")
+		return false, nil
+	case f.p.ID.IsZero():
+		*f = found{other, old, append(old.Former, old.Number)}
+		return true, im.index(in.Number, other.ID)
+	case !other.ID.IsZero() && other.ID != f.p.ID:
+		im.problem(in.Line, "former-is-another", "/former", "both numbers are known here as two persons; decide which record stays before linking them")
+		return false, nil
+	}
+	return true, nil
+}
+
+func (im *importer) person(in *PersonInput) error {
+	f, ok, err := im.match(in)
+	if !ok || err != nil {
+		return err
+	}
+	p, old := f.p, f.old
 	unit, ok := im.units[in.Unit]
 	if !ok {
 		im.problem(in.Line, "unknown-unit", "/unit", "no organisation unit has this id or local code; import units first")
 		return nil
 	}
-	p, old, err := im.find(in.Number)
-	if err != nil {
-		return err
-	}
-	former := old.Former
-	if !p.ID.IsZero() && in.Former != "" {
-		other, _, err := im.find(in.Former)
-		if err != nil {
-			return err
-		}
-		if !other.ID.IsZero() && other.ID != p.ID {
-			im.problem(in.Line, "former-is-another", "/former", "both numbers are known here as two persons; decide which record stays before linking them")
-			return nil
-		}
-	}
-	if p.ID.IsZero() && in.Former != "" {
-		if p, old, err = im.find(in.Former); err != nil {
-			return err
-		}
-		if p.ID.IsZero() {
-			im.problem(in.Line, "unknown-former", "/former", "no person here has the former number")
-			return nil
-		}
-		former = append(old.Former, old.Number)
-		if err := im.index(in.Number, p.ID); err != nil {
-			return err
-		}
+	if cmp.Or(in.Number, old.Number, in.BirthDate, old.BirthDate) == "" {
+		im.problem(in.Line, "missing-value", "/birth_date", "the value is missing; without a number the date of birth is what is reported")
+		return nil
 	}
 	isNew := p.ID.IsZero()
 	if isNew {
-		if p, err = im.newPerson(in.Number); err != nil {
+		if p, err = im.newPerson(in.key()); err != nil {
 			return err
 		}
 	}
-	who := store.Identity{Number: in.Number, Former: former, Name: in.Name, BirthDate: in.BirthDate, Sex: cmp.Or(in.Sex, old.Sex)}
+	if in.Ref != "" && in.Number != "" {
+		if err := im.index(refKey(in.Ref), p.ID); err != nil {
+			return err
+		}
+	}
+	who := store.Identity{Number: cmp.Or(in.Number, old.Number), Former: f.former, Name: in.Name, BirthDate: in.BirthDate, Sex: cmp.Or(in.Sex, old.Sex)}
 	before := p
 	p.Kommune, p.District, p.Unit = in.Kommune, in.District, unit
 	p.IDType, p.IDIssue, p.Test = "9", "", in.Test
-	if id, err := ident.Parse(in.Number, identMode(im.now)); err != nil {
+	switch id, err := ident.Parse(who.Number, identMode(im.now)); {
+	case who.Number == "": // the register is told the date of birth, with type 9
+	case err != nil:
 		p.IDIssue = asProblem(err).Code
-	} else {
+	default:
 		p.IDType = id.KPRTypeID()
 		p.Test = in.Test || id.Synthetic()
-		if who.BirthDate == "" {
-			if born, ok := id.Birth(); ok {
-				who.BirthDate = born.Format(time.DateOnly)
-			}
+		if born, ok := id.Birth(); ok && who.BirthDate == "" {
+			who.BirthDate = born.Format(time.DateOnly)
 		}
 	}
 	// Numbers of 2032 tell neither sex nor century: what is known must not get lost when a
@@ -197,17 +299,45 @@ func (im *importer) person(in *PersonInput) error {
 
 func (im *importer) find(number string) (store.Person, store.Identity, error) {
 	hash := im.ts.keys.Index("person-number", number)
-	ref, err := store.Get[store.PersonIndex](im.tx, hex.EncodeToString(hash[:]))
+	ref, err := store.Get[store.PersonIndex](im.v, hex.EncodeToString(hash[:]))
 	if errors.Is(err, store.ErrNotFound) {
-		return store.Person{}, store.Identity{}, nil
+		return store.Person{ID: im.earlier(number)}, store.Identity{}, nil
 	}
 	if err != nil {
 		return store.Person{}, store.Identity{}, err
 	}
-	return im.e.PersonDoc(im.tx, ref.Person)
+	return im.e.PersonDoc(im.v, ref.Person)
 }
 
+// keyOf stands for a number: of the keyed index, so that no number can be guessed from it.
+func (im *importer) keyOf(number string) lineKey {
+	hash := im.ts.keys.Index("person-number", number)
+	return lineKey(hash[:16])
+}
+
+// earlier is the person that an earlier line would have given the number, when lines are judged.
+func (im *importer) earlier(number string) model.PersonID {
+	key := im.keyOf(number)
+	if im.tx != nil {
+		return model.PersonID{}
+	}
+	if p, ok := im.linked[key]; ok {
+		return p
+	}
+	if im.judging.made(key) {
+		return model.PersonID(key)
+	}
+	return model.PersonID{}
+}
+
+// refKey stands in the index of numbers for a person of a source system.
+func refKey(ref string) string { return "ref " + ref }
+
 func (im *importer) newPerson(number string) (store.Person, error) {
+	if im.tx == nil {
+		im.judging.makes(im.keyOf(number))
+		return store.Person{ID: model.PersonID(im.keyOf(number))}, nil
+	}
 	id, err := uuid.NewRandomFromReader(im.e.o.Rand)
 	if err != nil {
 		return store.Person{}, err
@@ -218,14 +348,28 @@ func (im *importer) newPerson(number string) (store.Person, error) {
 }
 
 func (im *importer) index(number string, person model.PersonID) error {
+	if im.tx == nil {
+		im.linked[im.keyOf(number)] = person
+		return nil
+	}
 	hash := im.ts.keys.Index("person-number", number)
 	return store.Put(im.tx, store.PersonIndex{Hash: hex.EncodeToString(hash[:]), Person: person})
 }
 
 func (im *importer) save(p, before store.Person, who, old store.Identity, isNew bool) error {
-	im.done.Persons = append(im.done.Persons, p.ID)
-	if !isNew && sameIdentity(who, old) && samePerson(p, before) {
+	same := !isNew && sameIdentity(who, old) && samePerson(p, before)
+	switch {
+	case same:
 		im.done.Same++
+	case isNew:
+		im.done.New++
+	default:
+		im.done.Changed++
+	}
+	if im.tx == nil {
+		return nil
+	}
+	if im.done.Persons = append(im.done.Persons, p.ID); same {
 		return nil
 	}
 	plain, err := json.Marshal(who)
@@ -236,11 +380,6 @@ func (im *importer) save(p, before store.Person, who, old store.Identity, isNew 
 		return err
 	}
 	p.Updated = im.now
-	if isNew {
-		im.done.New++
-	} else {
-		im.done.Changed++
-	}
 	if err := store.Put(im.tx, p); err != nil {
 		return err
 	}

@@ -120,6 +120,52 @@ func TestImportKeepsWhatAFileLeavesOut(t *testing.T) {
 	}
 }
 
+// R89: somebody without a number is found by the id of the source system when the number comes.
+func TestImportOfSomebodyWithoutANumber(t *testing.T) {
+	w := newWorld(t, 0)
+	const first, second, third = "17855834553", "29823610163", "57855834547"
+	ana := sync.PersonInput{Ref: "K-1", Name: "Oppdiktet Ukjent", BirthDate: "1958-05-17", Kommune: "9999"}
+	var id model.PersonID
+	for i, c := range []struct {
+		name, number, former, ref, birth string
+		want                             string // number that is kept, or a code
+		same                             bool   // the person of the first line
+	}{
+		{"no number", "", "", "K-1", "1958-05-17", "", true},
+		{"again", "", "", "K-1", "1958-05-17", "", true},
+		{"neither number nor ref", "", "", "", "1958-05-17", "missing-value", false},
+		{"nor date of birth", "", "", "K-2", "", "missing-value", false},
+		{"the number comes", first, "", "K-1", "", first, true},
+		{"a late file without it", "", "", "K-1", "", first, true},
+		{"by the number alone", first, "", "", "", first, true},
+		{"another number under the ref", second, "", "K-1", "", "ref-is-another", false},
+		{"which is told as former", second, first, "K-1", "", second, true},
+		{"another person", third, "", "K-3", "", third, false},
+		{"under the ref of the first", third, "", "K-1", "", "ref-is-another", false},
+		{"known by number, the ref comes later", third, "", "K-4", "", third, false},
+	} {
+		in := ana
+		in.Line, in.Number, in.Former, in.Ref, in.BirthDate = i+2, c.number, c.former, c.ref, c.birth
+		done, err := w.e.ImportPersons(t.Context(), w.tenant, []sync.PersonInput{in})
+		if err != nil {
+			if msg := lines(t, err); c.want == "" || !strings.Contains(msg, c.want) {
+				t.Errorf("%s: %s", c.name, msg)
+			}
+			continue
+		}
+		if i == 0 {
+			id = done.Persons[0]
+		}
+		w.view(func(v store.View) error {
+			p, who, err := w.e.PersonDoc(v, done.Persons[0])
+			if err != nil || who.Number != c.want || who.BirthDate == "" || (p.ID == id) != c.same || (p.IDType == "9") != (c.want == "") {
+				t.Errorf("%s: %v, %+v, number %q", c.name, err, p, who.Number)
+			}
+			return nil
+		})
+	}
+}
+
 // A store copied without its key file shows no name and no identity number.
 func TestNamesAndNumbersAreSealedAtRest(t *testing.T) {
 	w := newWorld(t, 0)

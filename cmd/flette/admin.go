@@ -18,20 +18,23 @@ import (
 // adminOp is an op of any input and output.
 type adminOp interface {
 	opName() string
-	handle(ctx context.Context, a *app, body []byte) ([]byte, error)
+	handle(ctx context.Context, a *app, body io.Reader) ([]byte, error)
 }
 
 // adminOps are all operations that a running server does for the command line.
 var adminOps = []adminOp{
 	tenantAddOp, tenantListOp, tenantContactsOp, userTokenOp,
-	personImportOp, personListOp, unitImportOp, unitListOp,
+	personTakeOver.check, personTakeOver.enter, personImportOp, personListOp, unitImportOp, unitListOp,
+	referenceImportOp, referenceShowOp,
 	mappingImportOp, mappingListOp, hoursReportOp,
-	recordImportOp, worklistOp,
+	recordCheckOp, recordEnterOp, worklistOp, worklistConfirmOp,
 	caseloadChangeOp, caseloadShowOp, caseloadPlanOp,
 	deviceInviteOp, deviceListOp, deviceExplainOp, deviceRevokeOp,
 	reviewListOp, findingListOp, findingSettleOp, quarantineListOp, quarantineSettleOp,
 	blockOp, glassListOp, glassFollowUpOp,
 	extractRunOp, extractListOp, extractResendOp, extractPreviewOp,
+	extractYearlyOp, clearFolderOp, exportWriteOp, exportListOp,
+	findingCountOp, reportOp,
 	submitPrepareOp, submitSendOp, submitStatusOp, submitShowOp, submitFeedbackOp, submitForgetOp, submitPackageOp,
 	verifyOp,
 	backupCopyOp,
@@ -39,10 +42,19 @@ var adminOps = []adminOp{
 
 func (o op[In, Out]) opName() string { return o.name }
 
-func (o op[In, Out]) handle(ctx context.Context, a *app, body []byte) ([]byte, error) {
+var errOtherVersion = problemf("other-version", "the running server does not understand this command; it is another version of flette, restart it")
+
+func (o op[In, Out]) handle(ctx context.Context, a *app, r io.Reader) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(r, maxOpBytes+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(body) > maxOpBytes {
+		return nil, problemf("too-large", "the command is larger than %d MiB", maxOpBytes>>20)
+	}
 	var in In
 	if err := json.Unmarshal(body, &in, json.RejectUnknownMembers(true)); err != nil {
-		return nil, problemf("other-version", "the running server does not understand this command; it is another version of flette, restart it")
+		return nil, errOtherVersion
 	}
 	out, err := o.run(ctx, a, in)
 	if err != nil {
@@ -108,11 +120,9 @@ func (s *adminServer) stop(ctx context.Context) error {
 }
 
 func answerOp(w http.ResponseWriter, r *http.Request, a *app, o adminOp) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxOpBytes))
-	var answer []byte
-	if err == nil {
-		answer, err = o.handle(r.Context(), a, body)
-	}
+	ctx, end := sendProgress(r.Context(), w)
+	answer, err := o.handle(ctx, a, r.Body)
+	end()
 	w.Header().Set("Content-Type", "application/json")
 	if err == nil {
 		a.log.Info("admin", "op", o.opName())

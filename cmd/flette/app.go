@@ -319,10 +319,18 @@ func (a *app) kprOptions(t model.TenantID, target, by string) (kpr.Options, erro
 	if err != nil {
 		return kpr.Options{}, err
 	}
-	return kpr.Options{
+	o := kpr.Options{
 		Target: target, Now: model.MillisOf(a.now()), By: by, Vendor: "Flette", System: "Flette", Version: version(),
-		Open: k.Open, Seal: k.Seal, Index: k.Index,
-	}, nil
+		Open: k.Open, Seal: k.Seal, Index: k.Index, AsOf: a.engine.AsOf,
+	}
+	if fileExists(a.registerPath(t)) {
+		f, err := a.registerFile(t)
+		if err != nil {
+			return o, err
+		}
+		o.From, o.Types = f.Events.From, f.Events.Types
+	}
+	return o, nil
 }
 
 // Run produces the next KPR message (api.Extracts).

@@ -31,30 +31,69 @@ type targetFlags struct {
 	Target string `required:"" enum:"test,production" placeholder:"TARGET" help:"test (persons who do not exist) or production."`
 }
 
-type extractRunCmd struct {
+// eventFlags say of which time a message tells.
+type eventFlags struct {
 	targetFlags
-	Out  string `required:"" placeholder:"DIR" help:"Folder in which kpr/<id>.xml is written."`
+	progressFlag
+	Position int64  `placeholder:"N" help:"Read the journal as it was with N entries; all of it when not given."`
+	To       string `placeholder:"DATE" help:"Last day of events, YYYY-MM-DD; today when not given. What happens later waits."`
+}
+
+// Validate checks the position.
+func (f *eventFlags) Validate() error {
+	if f.Position < 0 {
+		return errors.New("--position: a number of entries")
+	}
+	return nil
+}
+
+func (f *eventFlags) in() extractRun {
+	return extractRun{f.id(), f.Target, operator(), f.Position, f.To}
+}
+
+type extractRunCmd struct {
+	eventFlags
+	Out  string `placeholder:"DIR" help:"Folder in which kpr/<id>.xml is written; the secure folder when not given."`
 	JSON bool   `help:"Print JSON."`
 }
 
 // Help is shown by --help.
 func (*extractRunCmd) Help() string {
 	return `Compares the merged records with what the register was told, and writes the difference as
-messages to OUT/kpr/<id>.xml. The files hold identity numbers: they are readable by you alone,
-so move them over a safe channel and delete them. The store keeps them sealed; flette extract
-resend --id writes one again.
+messages to kpr/<id>.xml in the secure folder of the municipality (DIR/register/TENANT when its
+configuration says nothing else). The files hold identity numbers and are readable by you alone;
+those for production are written nowhere else. flette submit removes them when they are accepted.
+The store keeps them sealed; flette extract resend --id writes one again.
 
-A long list goes into several messages. Nothing to send is no failure.
+A long list goes into several messages. Nothing to send is no failure. The same journal position,
+day and ledger give the same bytes.
 
-Example:
+Examples:
 
-    flette extract run --data /srv/flette --tenant testvik --target test --out /srv/extracts`
+    flette extract run --data /srv/flette --tenant testvik --target production
+    flette extract run --data /srv/flette --tenant testvik --target test --out /tmp/try`
 }
 
 type extractRun struct {
 	Tenant model.TenantID `json:"tenant"`
 	Target string         `json:"target"`
 	By     string         `json:"by"`
+
+	Position int64  `json:"position"`
+	To       string `json:"to"`
+}
+
+// options are those of the run, with its progress.
+func (in *extractRun) options(ctx context.Context, a *app) (kpr.Options, error) {
+	o, err := a.kprOptions(in.Tenant, in.Target, in.By)
+	if err != nil {
+		return o, err
+	}
+	o.Position, o.To = in.Position, in.To
+	return o, a.view(ctx, in.Tenant, func(v store.View) error {
+		o.Progress = a.ofPersons(ctx, v)
+		return nil
+	})
 }
 
 // madeExtract is a message with its file in clear.
@@ -67,7 +106,7 @@ var extractRunOp = op[extractRun, madeExtract]{name: "extract-run", run: func(ct
 	if err := a.has(ctx, in.Tenant); err != nil {
 		return out, err
 	}
-	o, err := a.kprOptions(in.Tenant, in.Target, in.By)
+	o, err := in.options(ctx, a)
 	if err != nil {
 		return out, err
 	}
@@ -97,9 +136,15 @@ func viewExtract(x store.Extract) extractView {
 
 // Run makes messages until nothing is left to send.
 func (c *extractRunCmd) Run(ctx context.Context, out *output) error {
+	dir, err := c.clearOut(ctx, c.Out)
+	if err != nil {
+		return err
+	}
 	made := []extractView{}
+	ctx, end := c.show(ctx, out)
+	defer end()
 	for {
-		x, err := doOp(ctx, c.dataFlags, extractRunOp, extractRun{c.id(), c.Target, operator()})
+		x, err := doOp(ctx, c.dataFlags, extractRunOp, c.in())
 		var p *problem
 		if errors.As(err, &p) && p.Code == "nothing-to-send" {
 			break
@@ -108,11 +153,12 @@ func (c *extractRunCmd) Run(ctx context.Context, out *output) error {
 			return err
 		}
 		v := viewExtract(x.Extract)
-		if v.Path, err = writeSecret(filepath.Join(c.Out, "kpr"), v.ID+".xml", x.File); err != nil {
+		if v.Path, err = writeSecret(filepath.Join(dir, "kpr"), v.ID+".xml", x.File); err != nil {
 			return problemf("file", "message %s is made and stored, but its file was not written: %v; write it with flette extract resend --id %s", v.ID, err, v.ID)
 		}
 		made = append(made, v)
 	}
+	end()
 	return out.print(c.JSON, made, func() string {
 		if len(made) == 0 {
 			return "nothing to send: the register has everything"
@@ -218,19 +264,20 @@ type extractResendCmd struct {
 	Serials string `placeholder:"A-B" help:"Notifications with these serials."`
 	Dates   string `placeholder:"A..B" help:"Notifications of these days, YYYY-MM-DD..YYYY-MM-DD."`
 	Person  string `placeholder:"UUID" help:"Notifications of this person."`
-	Out     string `required:"" placeholder:"DIR" help:"Folder in which kpr/<name>.xml is written."`
+	Out     string `placeholder:"DIR" help:"Folder in which kpr/<name>.xml is written; the secure folder when not given."`
 	JSON    bool   `help:"Print JSON."`
 }
 
 // Help is shown by --help.
 func (*extractResendCmd) Help() string {
 	return `Writes notifications again, with the serials and ids that they had: for the day when the
-register asks for them. What is chosen must hold all together. Nothing is stored.
+register asks for them. What is chosen must hold all together. Nothing is stored. As with flette
+extract run, files for production are written into the secure folder only.
 
 Examples:
 
-    flette extract resend --data /srv/flette --tenant testvik --target test --serials 100-250 --out /srv/extracts
-    flette extract resend --data /srv/flette --tenant testvik --target test --dates 2026-11-01..2026-11-22 --out /srv/extracts`
+    flette extract resend --data /srv/flette --tenant testvik --target production --serials 100-250
+    flette extract resend --data /srv/flette --tenant testvik --target production --dates 2026-11-01..2026-11-22`
 }
 
 var (
@@ -302,6 +349,10 @@ func (c *extractResendCmd) Run(ctx context.Context, out *output) error {
 	if err != nil {
 		return usageError{err, "flette extract resend"}
 	}
+	dir, err := c.clearOut(ctx, c.Out)
+	if err != nil {
+		return err
+	}
 	file, err := doOp(ctx, c.dataFlags, extractResendOp, extractResend{c.id(), c.Target, operator(), s})
 	if err != nil {
 		return err
@@ -310,7 +361,7 @@ func (c *extractResendCmd) Run(ctx context.Context, out *output) error {
 	if s == (kpr.Selection{Extract: s.Extract}) {
 		name = filepath.Base(s.Extract) + ".xml"
 	}
-	path, err := writeSecret(filepath.Join(c.Out, "kpr"), name, file)
+	path, err := writeSecret(filepath.Join(dir, "kpr"), name, file)
 	if err != nil {
 		return problemf("file", "the file was not written: %v", err)
 	}
@@ -322,7 +373,7 @@ func (c *extractResendCmd) Run(ctx context.Context, out *output) error {
 }
 
 type extractPreviewCmd struct {
-	targetFlags
+	eventFlags
 	JSON bool `help:"Print JSON."`
 }
 
@@ -340,7 +391,7 @@ var extractPreviewOp = op[extractRun, kpr.Forecast]{name: "extract-preview", rea
 	if err := a.has(ctx, in.Tenant); err != nil {
 		return kpr.Forecast{}, err
 	}
-	o, err := a.kprOptions(in.Tenant, in.Target, in.By)
+	o, err := in.options(ctx, a)
 	if err != nil {
 		return kpr.Forecast{}, err
 	}
@@ -349,7 +400,9 @@ var extractPreviewOp = op[extractRun, kpr.Forecast]{name: "extract-preview", rea
 
 // Run prints the forecast.
 func (c *extractPreviewCmd) Run(ctx context.Context, out *output) error {
-	f, err := doOp(ctx, c.dataFlags, extractPreviewOp, extractRun{c.id(), c.Target, operator()})
+	ctx, end := c.show(ctx, out)
+	f, err := doOp(ctx, c.dataFlags, extractPreviewOp, c.in())
+	end()
 	if err != nil {
 		return err
 	}
@@ -357,6 +410,9 @@ func (c *extractPreviewCmd) Run(ctx context.Context, out *output) error {
 		lines := []string{fmt.Sprintf("at journal size %d%s", f.Position, countsText(f.Counts))}
 		if f.Blocked != nil {
 			lines = append(lines, "  no message can be made: "+f.Blocked.Detail)
+		}
+		for _, k := range slices.Sorted(maps.Keys(f.Lost)) {
+			lines = append(lines, fmt.Sprintf("  lost or incomplete: %s: %d", k, f.Lost[k]))
 		}
 		for _, n := range f.Notices {
 			lines = append(lines, fmt.Sprintf("  person %s: %s (%s)", n.Person, n.Code, n.Rule))

@@ -1,15 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
-	"io"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -24,6 +19,7 @@ import (
 
 type extractYearlyCmd struct {
 	targetFlags
+	progressFlag
 	Year     int    `required:"" placeholder:"YYYY" help:"Data year: what was registered by 31 December of it."`
 	Out      string `placeholder:"DIR" help:"Folder for the two shipments and the report. Without it nothing is written, and the report says what would be lost."`
 	Position int64  `placeholder:"N" help:"Read the journal as it was with N entries; all of it when not given."`
@@ -39,15 +35,18 @@ official schema 3.7 is not public), with report.json and, for flette submit prep
 bytes again. Data are sent even if incomplete (R74).
 
 What the users of the register would drop is left out and counted, with rule and code, and
-listed by brukerNr: the same without --out, before anything is sent.
+listed by brukerNr: the same without --out, before anything is sent. So is what is sent and lacks
+something of the least that the register wants (R74), or will be taken for a test person because
+five municipalities of this data folder know the number (R77).
 
-KPR_IDE.xml holds identity numbers: both files are readable by you alone, and belong into the
-secure folder until they are encrypted.
+KPR_IDE.xml holds identity numbers: both files are readable by you alone. Those for production are
+written into the secure folder of the municipality only (DIR/register/TENANT when its
+configuration says nothing else).
 
 Examples:
 
     flette extract yearly --data /srv/flette --tenant testvik --target production --year 2026
-    flette extract yearly --data /srv/flette --tenant testvik --target production --year 2026 --out /srv/secure/testvik`
+    flette extract yearly --data /srv/flette --tenant testvik --target production --year 2026 --out /srv/flette/register/testvik`
 }
 
 // Validate checks the municipality's number.
@@ -92,22 +91,32 @@ var extractYearlyOp = op[yearlyRun, yearlyDone]{name: "extract-yearly", reads: t
 	if err != nil {
 		return out, err
 	}
-	ide, err := newShipment(in.Dir, "KPR_IDE")
+	if in.Dir != "" {
+		if in.Dir, err = a.clearFolder(in.Tenant, in.Target, in.Dir); err != nil {
+			return out, err
+		}
+	}
+	kinds := []string{submit.KindIdentity, submit.KindSubject}
+	var files [2]*wholeFile
+	for i, kind := range kinds {
+		name := ""
+		if in.Dir != "" {
+			name = filepath.Join(in.Dir, kind+".xml")
+		}
+		if files[i], err = newWholeFile(name); err != nil {
+			return out, err
+		}
+		defer files[i].discard()
+	}
+	elsewhere, err := a.elsewhere(ctx, in.Tenant)
 	if err != nil {
 		return out, err
 	}
-	defer ide.discard()
-	ipl, err := newShipment(in.Dir, "KPR_IPL")
-	if err != nil {
-		return out, err
-	}
-	defer ipl.discard()
-	progress := progressOf(ctx)
 	err = a.view(ctx, in.Tenant, func(v store.View) error {
 		r, err := yearly.Run(ctx, v, yearly.Options{
 			Year: in.Year, Position: in.Position, Target: in.Target, Kommune: in.Kommune, Units: a.engine.UnitsOf, Open: k.Open,
-			Progress: func(n int) { progress(in.Tenant, int64(n), -1) },
-		}, ide, ipl)
+			Progress: a.ofPersons(ctx, v), Elsewhere: elsewhere,
+		}, files[0], files[1])
 		if err == nil {
 			out.Report = *r
 		}
@@ -116,13 +125,14 @@ var extractYearlyOp = op[yearlyRun, yearlyDone]{name: "extract-yearly", reads: t
 	if err != nil || in.Dir == "" {
 		return out, err
 	}
-	for _, f := range []*shipmentFile{ide, ipl} {
-		s, err := f.finish()
-		if err != nil {
+	for i, f := range files {
+		if err := f.finish(); err != nil {
 			return out, err
 		}
-		s.Target, s.Year, s.Position, s.Counts = in.Target, out.Report.Year, out.Report.Position, out.Report.Services
-		out.Shipments = append(out.Shipments, s)
+		out.Shipments = append(out.Shipments, submit.Shipment{
+			Kind: kinds[i], SHA256: f.hash(), Bytes: f.size, Path: f.path,
+			Target: in.Target, Year: out.Report.Year, Position: out.Report.Position, Counts: out.Report.Services,
+		})
 	}
 	for name, value := range map[string]any{"report.json": out.Report, "shipments.json": out.Shipments} {
 		text, err := json.Marshal(value, json.Deterministic(true), jsontext.WithIndent("  "))
@@ -137,61 +147,6 @@ var extractYearlyOp = op[yearlyRun, yearlyDone]{name: "extract-yearly", reads: t
 	return out, err
 }}
 
-// shipmentFile is written beside its name, and takes it when it is whole and synced. Without a
-// folder it counts and keeps nothing.
-type shipmentFile struct {
-	kind string
-	dir  string
-	f    *os.File
-	w    *bufio.Writer
-	sum  hash.Hash
-	n    int64
-}
-
-func newShipment(dir, kind string) (*shipmentFile, error) {
-	s := &shipmentFile{kind: kind, dir: dir, sum: sha256.New()}
-	if dir == "" {
-		s.w = bufio.NewWriter(io.Discard)
-		return s, nil
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
-	}
-	f, err := os.CreateTemp(dir, "."+kind+".*.partial")
-	if err != nil {
-		return nil, err
-	}
-	s.f, s.w = f, bufio.NewWriterSize(f, 1<<20)
-	return s, nil
-}
-
-func (s *shipmentFile) Write(p []byte) (int, error) {
-	s.sum.Write(p)
-	s.n += int64(len(p))
-	return s.w.Write(p)
-}
-
-func (s *shipmentFile) finish() (submit.Shipment, error) {
-	path := filepath.Join(s.dir, s.kind+".xml")
-	err := errors.Join(s.w.Flush(), s.f.Sync(), s.f.Close())
-	if err == nil {
-		err = os.Rename(s.f.Name(), path)
-	}
-	if err != nil {
-		return submit.Shipment{}, err
-	}
-	s.f = nil
-	return submit.Shipment{Kind: s.kind, SHA256: hex.EncodeToString(s.sum.Sum(nil)), Bytes: s.n, Path: path}, nil
-}
-
-// discard removes what did not become a shipment.
-func (s *shipmentFile) discard() {
-	if s.f != nil {
-		_ = s.f.Close() // it is thrown away
-		_ = os.Remove(s.f.Name())
-	}
-}
-
 // Run writes the shipments, or says what would be lost.
 func (c *extractYearlyCmd) Run(ctx context.Context, out *output) error {
 	in := yearlyRun{Tenant: c.id(), Target: c.Target, Year: c.Year, Position: c.Position, Kommune: c.Kommune}
@@ -205,7 +160,7 @@ func (c *extractYearlyCmd) Run(ctx context.Context, out *output) error {
 		}
 		in.Dir = dir
 	}
-	ctx, end := showProgress(ctx, out.stderr)
+	ctx, end := c.show(ctx, out)
 	done, err := doOp(ctx, c.dataFlags, extractYearlyOp, in)
 	end()
 	if err != nil {
@@ -225,17 +180,57 @@ func (c *extractYearlyCmd) Run(ctx context.Context, out *output) error {
 			text += "\nservices left out" + countsText(r.Dropped)
 		}
 		for _, l := range r.Left {
-			what := "person"
-			if l.Service != "" {
-				what = "service " + l.Service + " (type " + l.Type + ")"
-			}
-			text += fmt.Sprintf("\n  brukerNr %d: %s: %s (%s)", l.BrukerNr, what, l.Code, l.Rule)
+			text += leftText(l)
 		}
 		if r.Unlisted > 0 {
 			text += fmt.Sprintf("\n  and %d more", r.Unlisted)
 		}
+		if len(r.Lacks) > 0 {
+			text += "\nsent although something is missing (R74)" + countsText(r.Lacks)
+		}
+		for _, l := range r.Lacking {
+			text += leftText(l)
+		}
 		return text
 	})
+}
+
+func leftText(l yearly.Left) string {
+	what := "person"
+	if l.Service != "" {
+		what = "service " + l.Service + " (type " + l.Type + ")"
+	}
+	return fmt.Sprintf("\n  brukerNr %d: %s: %s (%s)", l.BrukerNr, what, l.Code, l.Rule)
+}
+
+// elsewhere counts in how many of the other municipalities of this data folder somebody is known by
+// an identity number (R77). nil when there are too few for it to matter. A municipality whose keys
+// are not here is not asked.
+func (a *app) elsewhere(ctx context.Context, tenant model.TenantID) (func(number string) (int, error), error) {
+	ids, err := a.store.Tenants(ctx)
+	if err != nil || len(ids) < 5 {
+		return nil, err
+	}
+	return func(number string) (n int, err error) {
+		for _, id := range ids {
+			k, err := a.tenantKeys(id)
+			if id == tenant || err != nil {
+				continue
+			}
+			hash := k.Index("person-number", number)
+			err = a.view(ctx, id, func(v store.View) error {
+				_, err := store.Get[store.PersonIndex](v, hex.EncodeToString(hash[:]))
+				return err
+			})
+			switch {
+			case err == nil:
+				n++
+			case !errors.Is(err, store.ErrNotFound):
+				return n, err
+			}
+		}
+		return n, nil
+	}, nil
 }
 
 func prefixed(with string, counts map[string]int) map[string]int {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"flette/iplos"
 	"flette/model"
 	"flette/store"
 	"flette/sync"
@@ -42,6 +43,7 @@ type findingListCmd struct {
 	tenantFlags
 	whichFindings
 	State string `enum:"open,closed,released,all" default:"open" help:"open, closed, released or all."`
+	Lang  string `enum:"en,nb" default:"en" help:"en, or nb for Norwegian."`
 	JSON  bool   `help:"Print JSON."`
 }
 
@@ -143,6 +145,9 @@ func (c *findingListCmd) Run(ctx context.Context, out *output) error {
 		for i := range list {
 			f := &list[i]
 			what := f.Detail
+			if nb, ok := iplos.Norwegian(what); ok && c.Lang == "nb" {
+				what = nb
+			}
 			if f.Reason != nil {
 				what += " (" + f.Reason.Code + ": " + f.Reason.Text + ")"
 			}

@@ -49,6 +49,7 @@ var extractCodes = map[string]string{
 	"kpr-busy":            "overloaded",
 	"kpr-target":          "invalid-member",
 	"kpr-period":          "invalid-member",
+	"kpr-position":        "invalid-member",
 	"kpr-selection":       "invalid-member",
 	"kpr-contact-missing": "contacts-missing",
 	"kpr-contact-type":    "extract-invalid",

@@ -23,7 +23,7 @@ import (
 // says of every line what to do about it. It never repeats what stands in the file.
 
 const (
-	maxFile  = 64 << 20 // bytes of an import file
+	maxFile  = 64 << 20 // bytes of an import file that is held in memory
 	maxLine  = 64 << 10 // bytes of a line
 	maxField = 200      // characters of a value
 	// maxReported ends the reading of a file of which nothing fits.
@@ -46,7 +46,9 @@ type row struct {
 // intake reads one file.
 type intake struct {
 	columns  []column
-	rows     []row
+	take     func(row) bool // gets each row without a problem; false ends the reading
+	taken    int
+	stop     bool
 	problems sync.ImportProblems
 }
 
@@ -61,59 +63,65 @@ func (in *intake) problem(line int, column, code, format string, args ...any) {
 	in.problems = append(in.problems, &sync.LineProblem{Line: line, Problem: *model.Problemf(code, pointer, format, args...)})
 }
 
-// readRows reads a file of format csv, ndjson or, by its first character, auto. Errors are
-// sync.ImportProblems, or of reading.
+// readRows reads a file that is held in memory, of format csv, ndjson or, by its first
+// character, auto. Errors are sync.ImportProblems, or of reading.
 func readRows(r io.Reader, format string, columns []column) ([]row, error) {
-	in := &intake{columns: columns}
-	raw, err := io.ReadAll(io.LimitReader(r, maxFile+1))
-	if err != nil {
+	var rows []row
+	in := &intake{columns: columns, take: func(r row) bool { rows = append(rows, r); return true }}
+	limited := &io.LimitedReader{R: r, N: maxFile + 1}
+	if err := in.read(limited, format); err != nil {
 		return nil, err
 	}
-	if len(raw) > maxFile {
+	if limited.N == 0 {
 		return nil, problemf("file-too-large", "the file is larger than %d MiB; split it", maxFile>>20)
 	}
-	raw = bytes.TrimPrefix(raw, []byte("\ufeff"))
-	if in.text(raw) {
-		start := bytes.TrimSpace(raw)
-		if format == "auto" {
-			format = "csv"
-			if bytes.HasPrefix(start, []byte("{")) || bytes.HasPrefix(start, []byte("[")) {
-				format = "ndjson"
-			}
-		}
-		switch {
-		case format == "ndjson" && bytes.HasPrefix(start, []byte("[")):
-			in.problem(1, "", "json-array", "the file is one JSON array; an import reads NDJSON: one object a line, without [ and ] around them and commas between them")
-		case format == "ndjson":
-			in.ndjson(raw)
-		default:
-			in.csv(raw)
-		}
+	if p := in.verdict(); p != nil {
+		return nil, p
 	}
-	if len(in.problems) == 0 && len(in.rows) == 0 {
-		in.problem(1, "", "empty-file", "the file holds no line to import")
-	}
-	if len(in.problems) > 0 {
-		slices.SortStableFunc(in.problems, func(a, b *sync.LineProblem) int { return a.Line - b.Line })
-		return nil, in.problems
-	}
-	return in.rows, nil
+	return rows, nil
 }
 
-// text makes sure that the file is lines of UTF-8 of a bearable length.
-func (in *intake) text(raw []byte) bool {
-	line := 0
-	for l := range bytes.Lines(raw) {
-		line++
-		if len(l) > maxLine {
-			in.problem(line, "", "line-too-long", "the line is longer than %d KiB; a quote may be missing", maxLine>>10)
-		}
-		if !utf8.Valid(l) {
-			in.problem(line, "", "not-utf8", "the line is not UTF-8; save the file as UTF-8 (in a spreadsheet: CSV UTF-8)")
+// read goes through a file once and holds a line of it at a time. The error is that of the
+// reader; what is wrong with lines is in problems.
+func (in *intake) read(r io.Reader, format string) error {
+	t := newTextLines(r, in)
+	if bom, _ := t.r.Peek(3); string(bom) == "\ufeff" {
+		_, _ = t.r.Discard(3) // it was there a moment ago
+	}
+	head, _ := t.r.Peek(maxLine) // an error comes again at the first line
+	start := bytes.TrimSpace(head)
+	if format == "auto" {
+		format = "csv"
+		if bytes.HasPrefix(start, []byte("{")) || bytes.HasPrefix(start, []byte("[")) {
+			format = "ndjson"
 		}
 	}
-	return len(in.problems) == 0
+	switch {
+	case format == "ndjson" && bytes.HasPrefix(start, []byte("[")):
+		in.problem(1, "", "json-array", "the file is one JSON array; an import reads NDJSON: one object a line, without [ and ] around them and commas between them")
+	case format == "ndjson":
+		in.ndjson(t)
+	default:
+		first, _, _ := bytes.Cut(head, []byte("\n"))
+		in.csv(t, first)
+	}
+	return t.err
 }
+
+// verdict is what is wrong with the file that was read, nil for nothing.
+func (in *intake) verdict() error {
+	if len(in.problems) == 0 && in.taken == 0 {
+		in.problem(1, "", "empty-file", "the file holds no line to import")
+	}
+	if len(in.problems) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(in.problems, func(a, b *sync.LineProblem) int { return a.Line - b.Line })
+	return in.problems
+}
+
+// done reports whether reading on serves nobody.
+func (in *intake) done() bool { return in.stop || len(in.problems) >= maxReported }
 
 // add checks the values of a line and keeps it.
 func (in *intake) add(line int, value []string) {
@@ -135,7 +143,8 @@ func (in *intake) add(line int, value []string) {
 		}
 	}
 	if len(in.problems) == before {
-		in.rows = append(in.rows, row{line, value})
+		in.taken++
+		in.stop = !in.take(row{line, value})
 	}
 }
 
@@ -153,17 +162,17 @@ func (in *intake) index(name string) int {
 
 // csv reads columns in the order that the first line names, separated by comma or, as
 // Norwegian spreadsheets write, semicolon.
-func (in *intake) csv(raw []byte) {
-	first, _, _ := bytes.Cut(raw, []byte("\n"))
-	r := csv.NewReader(bytes.NewReader(raw))
-	r.FieldsPerRecord, r.ReuseRecord = -1, true
+func (in *intake) csv(t *textLines, first []byte) {
+	comma := byte(',')
 	if bytes.Count(first, []byte(";")) > bytes.Count(first, []byte(",")) {
-		r.Comma = ';'
+		comma = ';'
 	}
+	r := csv.NewReader(&csvRecords{t: t, comma: comma})
+	r.FieldsPerRecord, r.ReuseRecord, r.Comma = -1, true, rune(comma)
 	var order []int
-	for len(in.problems) < maxReported {
+	for !in.done() {
 		record, err := r.Read()
-		if errors.Is(err, io.EOF) {
+		if errors.Is(err, io.EOF) || t.err != nil {
 			return
 		}
 		var bad *csv.ParseError
@@ -217,15 +226,14 @@ func (in *intake) header(record []string) []int {
 }
 
 // ndjson reads one object a line.
-func (in *intake) ndjson(raw []byte) {
-	line := 0
-	for l := range bytes.Lines(raw) {
-		line++
-		if len(in.problems) == maxReported {
+func (in *intake) ndjson(t *textLines) {
+	for !in.done() {
+		l, ok := t.next()
+		if l == nil {
 			return
 		}
-		if l = bytes.TrimSpace(l); len(l) > 0 {
-			in.object(line, l)
+		if l = bytes.TrimSpace(l); ok && len(l) > 0 {
+			in.object(t.line, l)
 		}
 	}
 }
@@ -350,30 +358,6 @@ func asFound(err error) *model.Problem {
 		return p
 	}
 	return model.Problemf("invalid-value", "", "the value cannot be read")
-}
-
-var personColumns = []column{
-	{"number", true, isNumber}, {"name", true, nil}, {"birth_date", false, isDate}, {"sex", false, isSex}, {"kommune", true, isKommune},
-	{"district", false, isDistrict}, {"unit", false, nil}, {"test", false, isBool}, {"former", false, isNumber},
-}
-
-// readPersons reads persons to import on a day, YYYY-MM-DD.
-func readPersons(r io.Reader, format, today string) ([]sync.PersonInput, error) {
-	columns := slices.Clone(personColumns)
-	columns[slices.IndexFunc(columns, func(c column) bool { return c.name == "birth_date" })].check = isBirthDate(today)
-	rows, err := readRows(r, format, columns)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]sync.PersonInput, len(rows))
-	for i, r := range rows {
-		v := r.value
-		out[i] = sync.PersonInput{
-			Line: r.line, Number: v[0], Name: v[1], BirthDate: v[2], Sex: sexes[strings.ToLower(v[3])], Kommune: v[4],
-			District: v[5], Unit: v[6], Test: v[7] == "true", Former: v[8],
-		}
-	}
-	return out, nil
 }
 
 var unitColumns = []column{

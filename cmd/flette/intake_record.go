@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"io"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -56,9 +55,22 @@ func isServiceType(s string) *model.Problem {
 
 // fields are the values of a line by the name of the column.
 type fields struct {
-	value map[string]string
-	line  int
-	bad   *intake
+	columns []column
+	value   map[string]string
+	line    int
+	bad     *intake
+}
+
+func fieldsOf(columns []column, bad *intake) *fields {
+	return &fields{columns: columns, value: make(map[string]string, len(columns)), bad: bad}
+}
+
+// set takes over a line; what was read of the one before stays good.
+func (f *fields) set(r row) {
+	f.line = r.line
+	for at, c := range f.columns {
+		f.value[c.name] = r.value[at]
+	}
 }
 
 func (f *fields) date(name string) catalogue.Date {
@@ -89,32 +101,10 @@ func (f *fields) needs(other string, names ...string) {
 // recordReader makes an input of a line.
 type recordReader func(f *fields) sync.RecordInput
 
-// readRecords reads services or diagnoses to import.
-func readRecords(r io.Reader, format string, columns []column, read recordReader) ([]sync.RecordInput, error) {
-	rows, err := readRows(r, format, columns)
-	if err != nil {
-		return nil, err
-	}
-	bad := &intake{columns: columns}
-	out := make([]sync.RecordInput, len(rows))
-	for i, row := range rows {
-		f := &fields{value: make(map[string]string, len(columns)), line: row.line, bad: bad}
-		for at, c := range columns {
-			f.value[c.name] = row.value[at]
-		}
-		out[i] = read(f)
-		out[i].Line, out[i].Number = row.line, f.value["number"]
-	}
-	if len(bad.problems) > 0 {
-		return nil, bad.problems
-	}
-	return out, nil
-}
-
 func item(group string, value any, columns map[string]string) sync.RecordItem {
-	text, err := json.Marshal(value)
+	text, err := json.Marshal(value, json.Deterministic(true))
 	if err != nil {
-		panic(err) // a struct of the catalogue
+		panic(err) // a struct of the catalogue, or strings by name
 	}
 	return sync.RecordItem{Group: group, Value: text, Columns: columns}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -29,6 +30,24 @@ func codesOf(t *testing.T, err error) []string {
 		out = append(out, strings.TrimSpace(fmt.Sprintf("%d %s %s", l.Line, l.Column, l.Code)))
 	}
 	return out
+}
+
+// readPersons reads persons as an import does on a day, all of them or what is wrong.
+func readPersons(r io.Reader, format, today string) (out []sync.PersonInput, err error) {
+	in := &intake{columns: personColumnsOn(today)}
+	line := fieldsOf(in.columns, in)
+	in.take = func(r row) bool {
+		line.set(r)
+		out = append(out, personOf(line))
+		return true
+	}
+	if err := in.read(r, format); err != nil {
+		return nil, err
+	}
+	if err := in.verdict(); err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 func TestIntakeProblems(t *testing.T) {
@@ -117,7 +136,7 @@ func TestUnitPeriods(t *testing.T) {
 }
 
 func TestIntakeLimits(t *testing.T) {
-	_, err := readPersons(bytes.NewReader(make([]byte, maxFile+1)), "csv", "2026-11-22")
+	_, err := readUnits(strings.NewReader("local,name\n"+strings.Repeat("a,Oppdiktet sone\n", maxFile/16)), "csv")
 	if err == nil || problemOf(err).Code != "file-too-large" {
 		t.Errorf("a file over the limit gave %v", err)
 	}

@@ -122,12 +122,17 @@ func callServer(ctx context.Context, dir, name string, in, out any) error {
 	if err != nil {
 		return err
 	}
+	return postServer(ctx, dir, name, bytes.NewReader(body), out)
+}
+
+// postServer sends the body of an operation and reads the answer.
+func postServer(ctx context.Context, dir, name string, body io.Reader, out any) error {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		var d net.Dialer
 		return d.DialContext(ctx, "unix", socketPath(dir))
 	}
 	client := &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://admin/op/"+name, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(receiveProgress(ctx), http.MethodPost, "http://admin/op/"+name, body)
 	if err != nil {
 		return err
 	}

@@ -36,10 +36,13 @@ const (
 type cli struct {
 	Serve serveCmd `cmd:"" help:"Serve tablets and supervisors from a data folder."`
 
-	Tenant   tenantCmd   `cmd:"" help:"Municipalities of the data folder: add, list, contacts."`
-	Person   personCmd   `cmd:"" help:"Recipients of care: import, list."`
-	Unit     unitCmd     `cmd:"" help:"Organisation units: import, list."`
-	Mapping  mappingCmd  `cmd:"" help:"Local services and the types they are registered under: import, list."`
+	Tenant      tenantCmd      `cmd:"" help:"Municipalities of the data folder: add, list, contacts."`
+	Person      personCmd      `cmd:"" help:"Recipients of care: import, list."`
+	Unit        unitCmd        `cmd:"" help:"Organisation units: import, list."`
+	Mapping     mappingCmd     `cmd:"" help:"Local services and the types they are registered under: import, list."`
+	OrgList     orgListCmd     `cmd:"" name:"orglist" help:"Organisation numbers of a data year and their service types (R70): import, show."`
+	KommuneList kommuneListCmd `cmd:"" name:"kommunelist" help:"Municipality numbers and the days on which they hold (R3, R73): import, show."`
+
 	Hours    hoursCmd    `cmd:"" help:"Granted hours and time: report, convert."`
 	Report   reportCmd   `cmd:"" help:"Persons by function group and indicator, aggregated, without small counts."`
 	Caseload caseloadCmd `cmd:"" help:"Who may see whom: assign, end, show, block, unblock, glass, follow-up."`
@@ -48,12 +51,19 @@ type cli struct {
 	Review   reviewCmd   `cmd:"" help:"Questions that wait for a supervisor: list."`
 	Finding  findingCmd  `cmd:"" help:"Rules that merged records break: list, release, close, reinstate."`
 
-	Service   serviceCmd   `cmd:"" help:"Services and decisions (vedtak): import."`
-	Diagnosis diagnosisCmd `cmd:"" help:"Diagnoses: import."`
-	Worklist  worklistCmd  `cmd:"" help:"What waits for somebody: ends to confirm, decisions that run out, needs that were seen."`
+	Service      serviceCmd      `cmd:"" help:"Services and decisions (vedtak): import."`
+	Diagnosis    diagnosisCmd    `cmd:"" help:"Diagnoses: import."`
+	Registration registrationCmd `cmd:"" help:"Scores, statuses and other variables of persons: import, variables."`
+	Stay         stayCmd         `cmd:"" help:"Stays outside the home: import."`
+	Coercion     coercionCmd     `cmd:"" help:"Use of coercion (bruk av tvang): import."`
+	Pause        pauseCmd        `cmd:"" help:"Temporary stops of services (midlertidig stopp): import."`
+
+	Worklist worklistCmd `cmd:"" help:"What waits for somebody: ends to confirm, decisions that run out, needs that were seen."`
 
 	Quarantine quarantineCmd `cmd:"" help:"Entries that wait for a person: list, release, close."`
 	Extract    extractCmd    `cmd:"" help:"Messages to the register: run, list, resend, preview."`
+
+	Export exportCmd `cmd:"" help:"Sheets (CSV) for local use: write, list."`
 
 	Submit submitCmd `cmd:"" help:"What goes to the register: prepare, send, status, show, feedback, forget, package."`
 

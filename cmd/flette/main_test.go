@@ -24,6 +24,8 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"flette": main,
 		"visit":  program(visitProgram),
+		"sign":   program(signProgram),
+		"tell":   program(tellProgram),
 		"flip":   program(flipProgram),
 		"get":    program(getProgram),
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"flette/model"
@@ -59,12 +60,16 @@ type personImportCmd struct{ importFlags }
 
 // Help is shown by --help.
 func (*personImportCmd) Help() string {
-	return `Adds persons and updates those whose identity number is known, all lines or none. The
-first line of a CSV file names its columns, in any order: number, name, kommune, and where
-they are known birth_date (YYYY-MM-DD, not after today), sex (K or M, see below), district,
-unit (local code or id), test (true for somebody who does not exist) and former (an earlier
-number of the same person). The separator is ; or , and the file is UTF-8. NDJSON has the same
-members, one object a line; a JSON array is not read.
+	return `Adds persons and updates those whose identity number is known. The whole file is judged before
+the first person is stored; after a crash the same file goes on where it was cut off. The first
+line of a CSV file names its columns, in any order: number, name, kommune, and where they are
+known birth_date (YYYY-MM-DD, not after today), sex (K or M, see below), district, unit (local
+code or id), test (true for somebody who does not exist), former (an earlier number of the same
+person) and ref (the person's id in the former system). The separator is ; or , and the file is
+UTF-8. NDJSON has the same members, one object a line; a JSON array is not read.
+
+Who has no number yet is imported without one, with ref and birth_date. When the number comes, a
+line with it and the same ref gives it to the person, and what was sent without it is sent anew (R89).
 
 Sex is kept as K or M. Read as K: K, kvinne, F, female, 2; as M: M, mann, male, 1; as not
 known: 0, 9, empty. Upper and lower case are the same.
@@ -77,35 +82,67 @@ Example:
     flette person import --data /srv/flette --tenant testvik --dry-run persons.csv`
 }
 
+var personColumns = []column{
+	{"number", false, isNumber}, {"name", true, nil}, {"birth_date", false, isDate}, {"sex", false, isSex}, {"kommune", true, isKommune},
+	{"district", false, isDistrict}, {"unit", false, nil}, {"test", false, isBool}, {"former", false, isNumber},
+	{"ref", false, nil},
+}
+
+// personColumnsOn are the columns of an import on a day, YYYY-MM-DD.
+func personColumnsOn(today string) []column {
+	columns := slices.Clone(personColumns)
+	columns[slices.IndexFunc(columns, func(c column) bool { return c.name == "birth_date" })].check = isBirthDate(today)
+	return columns
+}
+
+func personOf(f *fields) sync.PersonInput {
+	v := f.value
+	return sync.PersonInput{
+		Line: f.line, Number: v["number"], Name: v["name"], BirthDate: v["birth_date"], Sex: sexes[strings.ToLower(v["sex"])], Kommune: v["kommune"],
+		District: v["district"], Unit: v["unit"], Test: v["test"] == "true", Former: v["former"], Ref: v["ref"],
+	}
+}
+
+var personTakeOver = takeOver[sync.PersonInput, sync.Imported]{
+	read: personOf,
+	check: stream[takeOverOf, sync.PersonInput, sync.Imported]{name: "person-check", reads: true,
+		run: func(ctx context.Context, a *app, in takeOverOf, lines sync.Lines[sync.PersonInput]) (sync.Imported, error) {
+			if err := a.has(ctx, in.Tenant); err != nil {
+				return sync.Imported{}, err
+			}
+			return a.engine.CheckPersons(ctx, in.Tenant, lines)
+		}},
+	enter: stream[takeOverOf, sync.PersonInput, sync.Imported]{name: "person-enter",
+		run: func(ctx context.Context, a *app, in takeOverOf, lines sync.Lines[sync.PersonInput]) (sync.Imported, error) {
+			if err := a.has(ctx, in.Tenant); err != nil {
+				return sync.Imported{}, err
+			}
+			return a.engine.EnterPersons(ctx, in.Tenant, lines)
+		}},
+	changes: func(done sync.Imported) bool { return done.New+done.Changed > 0 },
+	text: func(done sync.Imported, dry bool) string {
+		return importedText(done, plural(done.New+done.Changed+done.Same, "person"), dry)
+	},
+}
+
 type personImport struct {
 	Tenant  model.TenantID     `json:"tenant"`
 	Persons []sync.PersonInput `json:"persons"`
-	DryRun  bool               `json:"dry_run"`
 }
 
+// personImportOp imports some persons in one update and gives their ids, for flette load.
 var personImportOp = op[personImport, sync.Imported]{name: "person-import", run: func(ctx context.Context, a *app, in personImport) (sync.Imported, error) {
 	if err := a.has(ctx, in.Tenant); err != nil {
 		return sync.Imported{}, err
-	}
-	if in.DryRun {
-		return a.engine.CheckPersons(ctx, in.Tenant, in.Persons)
 	}
 	return a.engine.ImportPersons(ctx, in.Tenant, in.Persons)
 }}
 
 // Run imports the file.
 func (c *personImportCmd) Run(ctx context.Context, out *output) error {
-	file, err := c.open()
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	var done sync.Imported
-	persons, err := readPersons(file, c.Format, today(time.Now()))
-	if err == nil {
-		done, err = doOp(ctx, c.dataFlags, personImportOp, personImport{c.id(), persons, c.DryRun})
-	}
-	return c.report(out, plural(len(persons), "person"), done, err)
+	t := personTakeOver
+	t.columns = personColumnsOn(today(time.Now()))
+	return t.run(ctx, &c.importFlags, out)
 }
 
 type personListCmd struct {

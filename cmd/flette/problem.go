@@ -105,14 +105,18 @@ func fromSeal(err error) string {
 }
 
 func problemOfLines(lines sync.ImportProblems) *problem {
-	p := &problem{Code: "import-refused"}
+	out := make([]lineProblem, len(lines))
+	for i, l := range lines {
+		out[i] = lineProblem{Line: l.Line, Column: strings.TrimPrefix(l.Pointer, "/"), Code: l.Code, Detail: l.Detail}
+	}
+	return refusal(out)
+}
+
+// refusal is an import that does not happen because of its lines.
+func refusal(lines []lineProblem) *problem {
 	bad := map[int]bool{}
 	for _, l := range lines {
 		bad[l.Line] = true
-		p.Lines = append(p.Lines, lineProblem{
-			Line: l.Line, Column: strings.TrimPrefix(l.Pointer, "/"), Code: l.Code, Detail: l.Detail,
-		})
 	}
-	p.Detail = plural(len(bad), "line") + " cannot be imported; nothing was imported"
-	return p
+	return &problem{Code: "import-refused", Detail: plural(len(bad), "line") + " cannot be imported; nothing was imported", Lines: lines}
 }

@@ -2,13 +2,9 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"io"
 	"time"
 
-	"flette/model"
 	"flette/sync"
 )
 
@@ -69,40 +65,34 @@ func (c *diagnosisImportCmd) Run(ctx context.Context, out *output) error {
 	return c.records(ctx, out, "diagnosis", diagnosisColumns, diagnosisOf)
 }
 
-type recordImport struct {
-	Tenant  model.TenantID     `json:"tenant"`
-	Source  sync.RecordSource  `json:"source"`
-	Records []sync.RecordInput `json:"records"`
-	DryRun  bool               `json:"dry_run"`
-}
+var recordCheckOp = stream[takeOverOf, sync.RecordInput, sync.RecordsImported]{name: "record-check", reads: true,
+	run: func(ctx context.Context, a *app, in takeOverOf, lines sync.Lines[sync.RecordInput]) (sync.RecordsImported, error) {
+		if err := a.has(ctx, in.Tenant); err != nil {
+			return sync.RecordsImported{}, err
+		}
+		return a.engine.CheckRecords(ctx, in.Tenant, lines)
+	}}
 
-var recordImportOp = op[recordImport, sync.RecordsImported]{name: "record-import", run: func(ctx context.Context, a *app, in recordImport) (sync.RecordsImported, error) {
-	if err := a.has(ctx, in.Tenant); err != nil {
-		return sync.RecordsImported{}, err
-	}
-	if in.DryRun {
-		return a.engine.CheckRecords(ctx, in.Tenant, in.Records)
-	}
-	return a.engine.ImportRecords(ctx, in.Tenant, in.Source, in.Records)
-}}
+var recordEnterOp = stream[takeOverOf, sync.RecordInput, sync.RecordsImported]{name: "record-enter",
+	run: func(ctx context.Context, a *app, in takeOverOf, lines sync.Lines[sync.RecordInput]) (sync.RecordsImported, error) {
+		if err := a.has(ctx, in.Tenant); err != nil {
+			return sync.RecordsImported{}, err
+		}
+		return a.engine.EnterRecords(ctx, in.Tenant, in.Source, lines)
+	}}
 
+// records imports a file of one kind of registration.
 func (f *importFlags) records(ctx context.Context, out *output, what string, columns []column, read recordReader) error {
-	file, err := f.open()
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	hash := sha256.New()
-	records, err := readRecords(io.TeeReader(file, hash), f.Format, columns, read)
-	var done sync.RecordsImported
-	if err == nil {
-		src := sync.RecordSource{Actor: model.ActorID(operator()), SHA256: hex.EncodeToString(hash.Sum(nil))}
-		done, err = doOp(ctx, f.dataFlags, recordImportOp, recordImport{f.id(), src, records, f.DryRun})
-	}
-	if err != nil {
-		return f.report(out, "", sync.Imported{}, err)
-	}
-	return out.print(f.JSON, done, func() string { return recordsText(done, what, f.DryRun) })
+	return takeOver[sync.RecordInput, sync.RecordsImported]{
+		columns: columns, check: recordCheckOp, enter: recordEnterOp,
+		read: func(f *fields) sync.RecordInput {
+			in := read(f)
+			in.Line, in.Number = f.line, f.value["number"]
+			return in
+		},
+		changes: func(done sync.RecordsImported) bool { return done.New+done.Changed > 0 },
+		text:    func(done sync.RecordsImported, dry bool) string { return recordsText(done, what, dry) },
+	}.run(ctx, f, out)
 }
 
 func recordsText(done sync.RecordsImported, what string, dry bool) string {

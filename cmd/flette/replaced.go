@@ -127,6 +127,8 @@ var registry = []struct {
 	{store.PersonIndex{}.DocKind(), "", true},
 	{store.OrgUnit{}.DocKind(), "organisation unit", true},
 	{store.LocalService{}.DocKind(), "line of the service mapping", true},
+	{store.ReferenceList{}.DocKind(), "reference list", true},
+	{store.ReferenceRow{}.DocKind(), "", true},
 	{store.Actor{}.DocKind(), "", true},
 	{store.Assignment{}.DocKind(), "caseload event", true},
 	{store.AssignmentRef{}.DocKind(), "", true},

@@ -19,6 +19,7 @@ import (
 
 	"flette/internal/cms"
 	"flette/internal/register"
+	"flette/iplos/kpr"
 	"flette/iplos/submit"
 	"flette/model"
 	"flette/model/ident"
@@ -55,6 +56,12 @@ type registerFile struct {
 	SecureFolder string `json:"secure_folder"`
 	KeepDays     *int   `json:"keep_days"`
 	NoYearly     bool   `json:"no_yearly"` // another system sends the yearly shipments
+	// Events is what goes into event messages: since when, and which types of service (nil for
+	// all that the message has).
+	Events struct {
+		From  string   `json:"from"`
+		Types []string `json:"types"`
+	} `json:"events"`
 
 	path string
 }
@@ -89,6 +96,16 @@ func (a *app) registerFile(t model.TenantID) (*registerFile, error) {
 	if f.KeepDays == nil {
 		days := keepDays
 		f.KeepDays = &days
+	}
+	if f.Events.From != "" {
+		if _, err := time.Parse(time.DateOnly, f.Events.From); err != nil {
+			return nil, f.bad("events.from must be a date, YYYY-MM-DD")
+		}
+	}
+	for _, code := range f.Events.Types {
+		if !kpr.Reportable(code) {
+			return nil, f.bad("events.types: message %s has no service type %q", kpr.Format, code)
+		}
 	}
 	for kind, n := range f.Types {
 		if kind != submit.KindEvents && kind != submit.KindIdentity && kind != submit.KindSubject {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -62,6 +63,98 @@ func (s secureFolder) inside(path string) (string, error) {
 	return filepath.ToSlash(name), nil
 }
 
+// holds refuses a folder that is not the secure folder or below it, with links followed. It need
+// not be there yet.
+func (s secureFolder) holds(dir string) error {
+	root, err := filepath.EvalSymlinks(string(s))
+	if err != nil {
+		return problemf("secure-folder", "the secure folder cannot be read: %v", err)
+	}
+	if root, err = filepath.Abs(root); err != nil {
+		return err
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return err
+	}
+	rest := ""
+	for {
+		real, err := filepath.EvalSymlinks(dir)
+		if err == nil {
+			name, err := filepath.Rel(root, filepath.Join(real, rest))
+			if err != nil || !filepath.IsLocal(name) {
+				return problemf("outside-secure-folder", "what names persons in clear is written into the secure folder %s only; leave --out away, or name a folder in it", root)
+			}
+			return nil
+		}
+		if _, e := os.Lstat(dir); e == nil || dir == filepath.Dir(dir) {
+			return problemf("outside-secure-folder", "%s cannot be followed: %v", dir, err) // a link to nowhere
+		}
+		rest, dir = filepath.Join(filepath.Base(dir), rest), filepath.Dir(dir)
+	}
+}
+
+// secureFolder is the one of a municipality: that of the register's configuration, or
+// DATA/register/TENANT.
+func (a *app) secureFolder(t model.TenantID) (secureFolder, error) {
+	if fileExists(a.registerPath(t)) {
+		f, err := a.registerFile(t)
+		if err != nil {
+			return "", err
+		}
+		return secureFolder(f.SecureFolder), nil
+	}
+	return secureFolder(filepath.Join(filepath.Dir(a.registerPath(t)), string(t))), nil
+}
+
+// clearFolder says where files in clear go: into the secure folder when nothing is named. What is
+// for test holds nobody who exists and goes wherever it is told.
+func (a *app) clearFolder(t model.TenantID, target, dir string) (string, error) {
+	if dir != "" && target == submit.Test {
+		return dir, nil
+	}
+	s, err := a.secureFolder(t)
+	if err != nil {
+		return "", err
+	}
+	if err := s.open(); err != nil {
+		return "", err
+	}
+	if dir == "" {
+		return string(s), nil
+	}
+	return dir, s.holds(dir)
+}
+
+type clearFolder struct {
+	Tenant model.TenantID `json:"tenant"`
+	Target string         `json:"target"`
+	Dir    string         `json:"dir"` // absolute, "" for the secure folder
+}
+
+// clearFolderOp asks before anything is made, so that no message is stored without its file.
+var clearFolderOp = op[clearFolder, string]{name: "clear-folder", reads: true, run: func(ctx context.Context, a *app, in clearFolder) (string, error) {
+	if err := a.has(ctx, in.Tenant); err != nil {
+		return "", err
+	}
+	return a.clearFolder(in.Tenant, in.Target, in.Dir)
+}}
+
+// clearOut resolves --out of a verb that writes files in clear.
+func (f *targetFlags) clearOut(ctx context.Context, out string) (string, error) {
+	dir := out
+	if out != "" {
+		var err error
+		if dir, err = filepath.Abs(out); err != nil {
+			return "", err
+		}
+	}
+	dir, err := doOp(ctx, f.dataFlags, clearFolderOp, clearFolder{f.id(), f.Target, dir})
+	if out != "" {
+		dir = out
+	}
+	return dir, err
+}
+
 // read reads a file of the folder.
 func (s secureFolder) read(name string) ([]byte, error) {
 	name, err := s.inside(filepath.FromSlash(name))
@@ -69,6 +162,22 @@ func (s secureFolder) read(name string) ([]byte, error) {
 		return nil, err
 	}
 	return os.ReadFile(filepath.Join(string(s), filepath.FromSlash(name)))
+}
+
+// sum reads a file of the folder to its end and returns its SHA-256 and size: a yearly shipment
+// may be larger than memory.
+func (s secureFolder) sum(name string) (hash string, size int64, err error) {
+	if name, err = s.inside(filepath.FromSlash(name)); err != nil {
+		return "", 0, err
+	}
+	file, err := os.Open(filepath.Join(string(s), filepath.FromSlash(name)))
+	if err != nil {
+		return "", 0, err
+	}
+	defer file.Close()
+	h := sha256.New()
+	size, err = io.Copy(h, file)
+	return hex.EncodeToString(h.Sum(nil)), size, err
 }
 
 // remove deletes what there is of the names, and returns those that were there.
@@ -94,7 +203,7 @@ func namesOf(s submit.Submission) []string {
 	if s.Path != "" {
 		out = append(out, s.Path)
 	}
-	if s.Extract != "" { // flette extract run --out SECURE
+	if s.Extract != "" { // flette extract run
 		out = append(out, "kpr/"+strings.Trim(filepath.Base(s.Extract), ".")+".xml")
 	}
 	return out

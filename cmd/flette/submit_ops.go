@@ -92,14 +92,14 @@ func (a *app) shipments(f *registerFile, text []byte) ([]submit.Shipment, error)
 		if err != nil {
 			return nil, err
 		}
-		body, err := secureFolder(f.SecureFolder).read(name)
+		sum, size, err := secureFolder(f.SecureFolder).sum(name)
 		if err != nil {
 			return nil, err
 		}
-		if sum256(body) != s.SHA256 {
+		if sum != s.SHA256 {
 			return nil, problemf("submission-file", "%s is not the file of the shipment: its SHA-256 differs", name)
 		}
-		s.Path, s.Bytes = name, int64(len(body))
+		s.Path, s.Bytes = name, size
 	}
 	return list, nil
 }

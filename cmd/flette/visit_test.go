@@ -62,6 +62,55 @@ func visitProgram(args []string) (err error) {
 	return nil
 }
 
+// signProgram signs one change as a supervisor: sign DIR TENANT ACTOR BRUKERNR ACT UNIT [VALUE]. It
+// is over what is shown, or takes it back without a value.
+func signProgram(args []string) (err error) {
+	ctx := context.Background()
+	a, err := openApp(appOptions{Dir: args[0]})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, a.Close()) }()
+	n, err := newNurse(ctx, a, model.TenantID(args[1]), model.ActorID(args[2]))
+	if err != nil {
+		return err
+	}
+	c := model.Change{Unit: model.Unit(args[5])}
+	var person model.PersonID
+	err = a.view(ctx, n.tenant, func(v store.View) error {
+		persons, err := store.List[store.Person](v, "", "", 0)
+		for _, p := range persons {
+			if fmt.Sprint(p.BrukerNr) == args[3] {
+				person = p.ID
+			}
+		}
+		if err != nil {
+			return err
+		}
+		s, err := v.Unit(person, c.Unit)
+		if head := s.Shown(); head != nil {
+			c.Over = []model.EntryID{head.ID}
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	e := model.Entry{Person: person, Act: model.Act(args[4]), Changes: []model.Change{c}}
+	if len(args) > 6 {
+		e.Changes[0].Value = jsontext.Value(args[6])
+	} else {
+		e.Changes[0].Over, e.Changes[0].Target = nil, &c.Over[0]
+	}
+	if e.Act != model.ActRegister {
+		e.Reason = &model.Reason{Code: "wrong-person"}
+	}
+	if err := n.signEntry(model.ContractVersion, e); err != nil {
+		return err
+	}
+	return n.push(ctx)
+}
+
 func service(n int, unit string) []model.Change {
 	id := fmt.Sprintf("service/bbbbbbbb-0000-4000-8000-%012x", n)
 	var out []model.Change
@@ -132,11 +181,15 @@ func (n *nurse) sign(person model.PersonID, changes []model.Change) error {
 
 // signAs signs in a version of the contract, which may be one that nobody knows yet.
 func (n *nurse) signAs(v int, person model.PersonID, changes []model.Change) error {
+	return n.signEntry(v, model.Entry{Person: person, Act: model.ActRegister, Changes: changes})
+}
+
+// signEntry fills in who and when.
+func (n *nurse) signEntry(v int, e model.Entry) error {
 	n.seq++
-	jws, id, err := contract.SignEntry(n.key, &model.Entry{
-		V: v, App: "visit/1", Catalogue: "unknown", Tenant: n.tenant, Device: n.device, Seq: n.seq, Prev: n.prev, Actor: n.actor, Lease: n.lease.ID,
-		Clock: model.ClockMonotonic, Wall: n.lease.IssuedAt, Person: person, Act: model.ActRegister, Changes: changes,
-	})
+	e.V, e.App, e.Catalogue, e.Tenant, e.Device, e.Seq, e.Prev = v, "visit/1", "unknown", n.tenant, n.device, n.seq, n.prev
+	e.Actor, e.Lease, e.Clock, e.Wall = n.actor, n.lease.ID, model.ClockMonotonic, n.lease.IssuedAt
+	jws, id, err := contract.SignEntry(n.key, &e)
 	n.prev = id.String()
 	n.outbox = append(n.outbox, []byte(jws))
 	return err

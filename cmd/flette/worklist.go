@@ -13,6 +13,11 @@ import (
 )
 
 type worklistCmd struct {
+	List    worklistListCmd    `cmd:"" default:"withargs" help:"List what waits for somebody."`
+	Confirm worklistConfirmCmd `cmd:"" help:"Confirm ends that were seen on the list, several at a time."`
+}
+
+type worklistListCmd struct {
 	tenantFlags
 	Unit  string `placeholder:"CODE" help:"Only persons of this organisation unit and those below it."`
 	Task  string `placeholder:"TASK" help:"Only this task."`
@@ -21,26 +26,31 @@ type worklistCmd struct {
 }
 
 // Help is shown by --help.
-func (*worklistCmd) Help() string {
+func (*worklistListCmd) Help() string {
 	return `Lists what waits for somebody, the most harmful to forget first, then what has waited longest:
 
-  confirm-end       a service ended; a supervisor says that nothing more is needed (R107)
-  decide-run-out    the decision has run out and nobody has ended the service (R107)
-  renew-decision    the decision runs out within --ahead days
-  act-on-need       a new need was seen at a visit, and there is no application since (R105)
-  decide            an application waits for its decision (R48)
-  answer-complaint  a complaint waits for its answer (R51)
-  take-decision     the service has started without the decision that it needs (R53)
-  start             granted, and not started (R54)
-  waits-for-place   on the waiting list for long-term stay or a dwelling (R103)
-  say-how-far       neither application, decision nor start is registered (R49)
+  confirm-end          a service or coercion ended; a supervisor says that nothing more is needed (R107)
+  decide-run-out       the decision has run out and nobody has ended the service (R107)
+  renew-decision       the decision runs out within --ahead days
+  act-on-need          a new need was seen at a visit, and there is no application since (R105)
+  decide               an application waits for its decision (R48)
+  answer-complaint     a complaint waits for its answer (R51)
+  take-decision        the service has started without the decision that it needs (R53)
+  await-approval       planned coercion waits for the county governor (R59)
+  start                granted, and not started (R54)
+  make-nutrition-plan  at nutritional risk, and no plan
+  map-nutrition        nutrition was said not to be mapped, or was mapped a year ago (R35)
+  waits-for-place      on the waiting list for long-term stay or a dwelling (R103)
+  say-how-far          neither application, decision nor start is registered (R49)
 
-A person leaves the list when the record says that it was done. An end is confirmed by a
-decision on the review, or by closing its finding: flette finding close --rule R107.
+A person leaves the list when the record says that it was done. Ends are confirmed by
+flette worklist confirm, or by a decision on the review.
 
 Example:
 
-    flette worklist --data /srv/flette --tenant testvik --unit nord`
+    flette worklist list --data /srv/flette --tenant testvik --unit nord
+
+"list" may be left out.`
 }
 
 type worklist struct {
@@ -100,7 +110,7 @@ var worklistOp = op[worklist, []workRow]{name: "worklist", reads: true, run: fun
 }}
 
 // Run lists what waits.
-func (c *worklistCmd) Run(ctx context.Context, out *output) error {
+func (c *worklistListCmd) Run(ctx context.Context, out *output) error {
 	if c.Task != "" && !flow.Known(flow.Task(c.Task)) {
 		return problemf("unknown-task", "--task: there is no such task; flette worklist --help lists them")
 	}

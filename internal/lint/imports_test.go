@@ -46,6 +46,7 @@ var rooms = []room{
 	},
 	{path: "iplos", may: []string{"store", "model/..."}, tests: []string{"store/...", "sync", "journal"}},
 	{path: "iplos/yearly", may: []string{"iplos", "iplos/kpr", "store", "model/..."}, tests: []string{"store/..."}},
+	{path: "iplos/export", may: []string{"iplos", "store", "model/..."}, tests: []string{"store/...", "internal/sheet"}},
 	{path: "iplos/flow", may: []string{"iplos", "store", "model/..."}},
 	{path: "iplos/kpr", may: []string{"iplos", "store", "model/..."}, tests: []string{"store/...", "sync", "journal"}},
 	{path: "iplos/submit", may: []string{"store", "model/..."}, tests: []string{"store/..."}},

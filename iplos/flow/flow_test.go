@@ -22,7 +22,10 @@ type testCase struct {
 	Needs    []catalogue.Date     `json:"needs"`
 	Waiting  *catalogue.YesNoDate `json:"waiting"`
 	Findings map[string]string    `json:"findings"`
-	Want     []string             `json:"want"`
+
+	Nutrition *catalogue.Nutrition `json:"nutrition"`
+	Coercion  []catalogue.Coercion `json:"coercion"`
+	Want      []string             `json:"want"`
 }
 
 const today = "2026-06-15"
@@ -82,6 +85,13 @@ func TestCases(t *testing.T) {
 			for i, d := range c.Needs {
 				r.Needs[model.Unit(fmt.Sprint("need/", i))] = catalogue.Need{Seen: d}
 			}
+			if c.Nutrition != nil {
+				r.Nutrition = &flow.Nutrition{Value: *c.Nutrition, Day: c.Nutrition.Date}
+			}
+			r.Coercion = map[model.Unit]catalogue.Coercion{}
+			for i, v := range c.Coercion {
+				r.Coercion[model.Unit(fmt.Sprint("coercion/", i))] = v
+			}
 			got := []string{}
 			for _, item := range flow.List(r, flow.Options{Today: today, Ahead: 30, Finding: func(rule string, u model.Unit) string {
 				return c.Findings[rule+" "+string(u)]
@@ -122,20 +132,33 @@ func TestNobodyFallsOut(t *testing.T) {
 	})
 }
 
-func TestStatus(t *testing.T) {
-	for _, c := range []struct {
-		value *catalogue.YesNoDate
-		want  flow.Status
-	}{
-		{nil, flow.Never},
-		{&catalogue.YesNoDate{Code: "2"}, flow.Never},
-		{&catalogue.YesNoDate{Code: "1", Date: "2026-01-01"}, flow.Active},
-		{&catalogue.YesNoDate{Code: "2", Date: "2026-01-01"}, flow.Stopped},
-		{&catalogue.YesNoDate{Code: "1"}, flow.Unfit},
-		{&catalogue.YesNoDate{Code: "3", Date: "2026-01-01"}, flow.Unfit},
-	} {
-		if got := flow.StatusOf(c.value); got != c.want {
-			t.Errorf("%+v is %s", c.value, got)
+// Every row of the decision table of domain.md 1.4.
+func TestNutritionStages(t *testing.T) {
+	raw, err := os.ReadFile("testdata/nutrition.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows []struct {
+		Name  string               `json:"name"`
+		Value *catalogue.Nutrition `json:"value"`
+		Stage flow.Stage           `json:"stage"`
+	}
+	if err := json.Unmarshal(raw, &rows, json.RejectUnknownMembers(true)); err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range rows {
+		if got := flow.NutritionStage(row.Value); got != row.Stage {
+			t.Errorf("%s: %s, want %s", row.Name, got, row.Stage)
+		}
+		if row.Value == nil {
+			continue
+		}
+		value, err := json.Marshal(row.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p := catalogue.Default().Validate("health/nutrition", value, 1_795_000_000_000); p != nil {
+			t.Errorf("%s: no tablet can register it: %v", row.Name, p)
 		}
 	}
 }

@@ -13,7 +13,7 @@ func Load(v store.View, person model.PersonID) (Record, error) {
 	if err != nil {
 		return Record{}, err
 	}
-	r := Record{Services: services, Needs: map[model.Unit]catalogue.Need{}}
+	r := Record{Services: services, Needs: map[model.Unit]catalogue.Need{}, Coercion: map[model.Unit]catalogue.Coercion{}}
 	if err := v.Units(person, "need/", "", func(s *model.UnitState) bool {
 		if need := shown[catalogue.Need](s); need != nil {
 			r.Needs[s.Unit] = *need
@@ -22,9 +22,32 @@ func Load(v store.View, person model.PersonID) (Record, error) {
 	}); err != nil {
 		return Record{}, err
 	}
+	if err := v.Units(person, "coercion/", "", func(s *model.UnitState) bool {
+		if c := shown[catalogue.Coercion](s); c != nil {
+			r.Coercion[s.Unit] = *c
+		}
+		return true
+	}); err != nil {
+		return Record{}, err
+	}
 	waiting, err := v.Unit(person, WaitingList)
+	if err != nil {
+		return Record{}, err
+	}
 	r.Waiting = shown[catalogue.YesNoDate](waiting)
+	nutrition, err := v.Unit(person, nutritionUnit)
+	if v := shown[catalogue.Nutrition](nutrition); v != nil {
+		r.Nutrition = &Nutrition{Value: *v, Day: mappedOn(*v, nutrition.Shown())}
+	}
 	return r, err
+}
+
+// mappedOn is the day that a mapping is from. A confirmation says that it still holds (R29).
+func mappedOn(v catalogue.Nutrition, h *model.Head) catalogue.Date {
+	if v.Date != "" && h.Act != model.ActConfirm {
+		return v.Date
+	}
+	return catalogue.Date(model.DateInOslo(h.Stamp.TEff))
 }
 
 func shown[T any](s *model.UnitState) *T {
@@ -44,6 +67,11 @@ func shown[T any](s *model.UnitState) *T {
 func (r *Record) asks(today catalogue.Date) bool {
 	for _, s := range r.Services {
 		if stage := StageOf(s, today); stage == Ended || stage == RunOut {
+			return true
+		}
+	}
+	for _, v := range r.Coercion {
+		if stage := CoercionStage(v, today); stage == Ended || stage == RunOut {
 			return true
 		}
 	}

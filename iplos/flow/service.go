@@ -10,10 +10,11 @@ import (
 	"flette/model/catalogue"
 )
 
-// Stage is how far a service has come (R48-R51, R54, R55).
+// Stage is how far a service has come (R48-R51, R54, R55), or coercion (R59), or the
+// mapping of nutrition.
 type Stage string
 
-// Stages, in the order of a service's life.
+// Stages of a service, in the order of its life.
 const (
 	Unclear  Stage = "unclear"  // there is a service, and nothing that says how far it is
 	Applied  Stage = "applied"  // waits for a decision
@@ -52,28 +53,32 @@ type Task string
 
 // Tasks, the most harmful to forget first.
 const (
-	ConfirmEnd      Task = "confirm-end"      // it ended; a supervisor says that nothing more is needed (R107)
-	DecideRunOut    Task = "decide-run-out"   // its decision has run out; decide anew or end it (R107)
-	RenewDecision   Task = "renew-decision"   // its decision runs out soon (R107)
-	Decide          Task = "decide"           // an application waits (R48, R53)
-	AnswerComplaint Task = "answer-complaint" // a complaint waits for its answer (R51)
-	StartService    Task = "start"            // granted and not started (R54)
-	ActOnNeed       Task = "act-on-need"      // a new need was seen at a visit, and there is no application since (R105)
-	WaitsForPlace   Task = "waits-for-place"  // on the waiting list for long-term stay or a dwelling (R103)
-	SayHowFar       Task = "say-how-far"      // neither application, decision nor start is registered (R49)
-	TakeDecision    Task = "take-decision"    // it has started without a decision that it needs (R49, R53)
+	ConfirmEnd      Task = "confirm-end"         // it ended; a supervisor says that nothing more is needed (R107)
+	DecideRunOut    Task = "decide-run-out"      // its decision has run out; decide anew or end it (R107)
+	RenewDecision   Task = "renew-decision"      // its decision runs out soon (R107)
+	Decide          Task = "decide"              // an application waits (R48, R53)
+	AnswerComplaint Task = "answer-complaint"    // a complaint waits for its answer (R51)
+	StartService    Task = "start"               // granted and not started (R54)
+	ActOnNeed       Task = "act-on-need"         // a new need was seen at a visit, and there is no application since (R105)
+	WaitsForPlace   Task = "waits-for-place"     // on the waiting list for long-term stay or a dwelling (R103)
+	SayHowFar       Task = "say-how-far"         // neither application, decision nor start is registered (R49)
+	TakeDecision    Task = "take-decision"       // it has started without a decision that it needs (R49, R53)
+	AwaitApproval   Task = "await-approval"      // planned coercion that the county governor has not answered (R59)
+	MakePlan        Task = "make-nutrition-plan" // at nutritional risk, and no plan (domain.md 1.4)
+	MapNutrition    Task = "map-nutrition"       // said not to be mapped, or mapped more than a year ago (R35)
 )
 
 // order is the order of tasks in a list.
-var order = map[Task]int{
-	ConfirmEnd: 0, DecideRunOut: 1, RenewDecision: 2, ActOnNeed: 3, Decide: 4, AnswerComplaint: 5, TakeDecision: 6, StartService: 7, WaitsForPlace: 8, SayHowFar: 9,
+var order = []Task{
+	ConfirmEnd, DecideRunOut, RenewDecision, ActOnNeed, Decide, AnswerComplaint, TakeDecision, AwaitApproval, StartService,
+	MakePlan, MapNutrition, WaitsForPlace, SayHowFar,
 }
 
 // Item is a task and since when it waits, or for RenewDecision the last day of the decision.
 type Item struct {
 	Unit  model.Unit     `json:"unit"`
-	Type  string         `json:"type,omitzero"`  // of a service
-	Stage Stage          `json:"stage,omitzero"` // of a service
+	Type  string         `json:"type,omitzero"`  // of a service or of coercion
+	Stage Stage          `json:"stage,omitzero"` // of a service, of coercion, or of the mapping of nutrition
 	Task  Task           `json:"task"`
 	Date  catalogue.Date `json:"date,omitzero"`
 }
@@ -89,11 +94,17 @@ type Options struct {
 
 const open = "open"
 
+// WaitingList is the unit that says whether the person waits for a place (R103).
+const WaitingList model.Unit = "status/waiting_list"
+
 // Record is what the worklist reads of a person.
 type Record struct {
 	Services []*iplos.Service
 	Needs    map[model.Unit]catalogue.Need // need/<id>
 	Waiting  *catalogue.YesNoDate          // status/waiting_list
+
+	Nutrition *Nutrition                        // health/nutrition
+	Coercion  map[model.Unit]catalogue.Coercion // coercion/<id>
 }
 
 // List says what waits about a person.
@@ -110,8 +121,14 @@ func List(r Record, o Options) []Item {
 			out = append(out, Item{Unit: unit, Task: ActOnNeed, Date: need.Seen})
 		}
 	}
-	if StatusOf(r.Waiting) == Active {
+	if iplos.StatusOf(r.Waiting) == iplos.StatusActive {
 		out = append(out, Item{Unit: WaitingList, Task: WaitsForPlace, Date: r.Waiting.Date})
+	}
+	for unit, v := range r.Coercion {
+		out = append(out, coercionTasks(unit, v, o)...)
+	}
+	if item, ok := nutritionTask(r, o); ok {
+		out = append(out, item)
 	}
 	slices.SortFunc(out, func(a, b Item) int { return cmp.Or(Compare(a, b), cmp.Compare(a.Unit, b.Unit)) })
 	return out
@@ -144,7 +161,7 @@ func tasks(s *iplos.Service, o Options) []Item {
 			add(TakeDecision, s.Start.Date)
 		}
 	}
-	if (stage == Granted || stage == Running || stage == Rolling) && s.Granted() && s.Grant.To != "" && s.Grant.To <= plus(o.Today, o.Ahead) {
+	if (stage == Granted || stage == Running || stage == Rolling) && s.Granted() && s.Grant.To != "" && s.Grant.To <= plus(o.Today, 0, o.Ahead) {
 		add(RenewDecision, s.Grant.To)
 	}
 	if c := s.Complaint; c != nil && c.Answered == "" {
@@ -155,15 +172,14 @@ func tasks(s *iplos.Service, o Options) []Item {
 
 // Compare orders items: what is worse to forget first, then what has waited longest.
 func Compare(a, b Item) int {
-	return cmp.Or(order[a.Task]-order[b.Task], cmp.Compare(a.Date, b.Date))
+	return cmp.Or(slices.Index(order, a.Task)-slices.Index(order, b.Task), cmp.Compare(a.Date, b.Date))
 }
 
-func plus(d catalogue.Date, days int) catalogue.Date {
-	return catalogue.Date(d.Time().AddDate(0, 0, days).Format(time.DateOnly))
+func plus(d catalogue.Date, years, days int) catalogue.Date {
+	return catalogue.Date(d.Time().AddDate(years, 0, days).Format(time.DateOnly))
 }
 
 // Known reports whether there is such a task.
 func Known(t Task) bool {
-	_, ok := order[t]
-	return ok
+	return slices.Contains(order, t)
 }

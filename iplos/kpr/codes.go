@@ -12,6 +12,9 @@ var reportable = map[string]bool{
 	"15": true, "17": true, "18": true, "19": true, "20": true, "21": true, "22": true, "25": true, "29": true,
 }
 
+// Reportable reports whether the message may carry a service type today.
+func Reportable(code string) bool { return reportable[code] }
+
 // oldHousing are the two kinds of dwelling that became one, 29, in 2019.
 var oldHousing = map[string]bool{"12": true, "13": true}
 

@@ -200,6 +200,9 @@ func (p *planner) service(s *Service) {
 	if end.Date != "" && end.Date < p.rules.From {
 		p.held = HeldBefore
 	}
+	if d := p.subject.Death; d != "" && (end.Date == "" || end.Date > d) {
+		p.notice("", "open-after-death", "R76", false)
+	}
 
 	providers := p.providers()
 	// The first message tells the state on the day reporting began, then what changed.

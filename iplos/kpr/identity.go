@@ -90,6 +90,9 @@ func Resolve(p store.Person, id store.Identity, target string) (Bruker, *store.E
 // and reports them back as a defect.
 var givesID = map[string]bool{"1": true, "2": true, "10": true}
 
+// GivesID reports whether the register finds a person by an identity of a type.
+func GivesID(typeID string) bool { return givesID[typeID] }
+
 // foreign are the identity types whose numbers have no form that we could check: passport,
 // Swedish, Danish, social security, insurance policy.
 var foreign = map[string]bool{"4": true, "5": true, "6": true, "7": true, "8": true}

@@ -118,6 +118,8 @@ type Head struct {
 	Serial int64          `json:"serial"` // of the last notification, 0 for none
 	GUID   string         `json:"guid"`
 	Resume model.PersonID `json:"resume,omitzero"` // where a full message stopped
+	// Position is the size of the journal that the newest message tells of.
+	Position int64 `json:"position,omitzero"`
 }
 
 func (Head) DocKind() store.Kind { return "kpr-head" }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"flette/iplos"
 	"flette/model"
 	"flette/store"
 )
@@ -48,44 +49,46 @@ func TestProviderHistory(t *testing.T) {
 
 func TestTimeline(t *testing.T) {
 	id := func(n byte) model.EntryID { return model.EntryID{n} }
-	say := func(n byte, act model.Act, unit, from string, over ...byte) told {
-		out := told{id: id(n), act: act, at: model.Millis(n), value: []byte(`{"unit":"` + unit + `","from":"` + from + `"}`)}
+	say := func(n byte, act model.Act, unit, from string, over ...byte) iplos.Told {
+		out := iplos.Told{ID: id(n), Act: act, At: model.Millis(n), Value: []byte(`{"unit":"` + unit + `","from":"` + from + `"}`)}
 		for _, o := range over {
-			out.over = append(out.over, id(o))
+			out.Over = append(out.Over, id(o))
 		}
 		return out
 	}
-	undo := func(n byte, act model.Act, target byte) told { return told{id: id(n), act: act, target: id(target)} }
+	undo := func(n byte, act model.Act, target byte) iplos.Told {
+		return iplos.Told{ID: id(n), Act: act, Target: id(target)}
+	}
 	for _, c := range []struct {
 		name    string
-		history []told
+		history []iplos.Told
 		shown   byte
 		want    string
 	}{
-		{"one", []told{say(1, "register", "a", "2026-01-01")}, 1, "a 2026-01-01"},
-		{"two after each other", []told{say(1, "register", "a", "2026-01-01"), say(2, "register", "b", "2026-02-01", 1)}, 2, "b 2026-02-01, a 2026-01-01"},
-		{"confirmed", []told{say(1, "register", "a", "2026-01-01"), say(2, "confirm", "a", "2026-01-01", 1), say(3, "register", "b", "2026-02-01", 2)}, 3, "b 2026-02-01, a 2026-01-01"},
-		{"corrected", []told{say(1, "register", "a", "2026-01-01"), say(2, "correct", "b", "2026-02-01", 1)}, 2, "b 2026-02-01"},
-		{"corrected after it was confirmed", []told{say(1, "register", "a", "2026-01-01"), say(2, "confirm", "a", "2026-01-01", 1), say(3, "correct", "b", "2026-02-01", 2)}, 3, "b 2026-02-01"},
-		{"only the last was corrected", []told{say(1, "register", "a", "2026-01-01"), say(2, "register", "b", "2026-02-01", 1), say(3, "correct", "c", "2026-03-01", 2)}, 3, "c 2026-03-01, a 2026-01-01"},
-		{"corrected twice", []told{say(1, "register", "a", "2026-01-01"), say(2, "correct", "b", "2026-02-01", 1), say(3, "correct", "c", "2026-03-01", 2)}, 3, "c 2026-03-01"},
-		{"decided between two", []told{say(1, "register", "a", "2026-01-01"), say(2, "register", "b", "2026-02-01", 1), say(3, "register", "c", "2026-02-05", 1), say(4, "decide", "b", "2026-02-01", 2, 3)}, 4, "b 2026-02-01, a 2026-01-01"},
-		{"decided for the later one", []told{say(1, "register", "a", "2026-01-01"), say(2, "register", "b", "2026-02-01", 1), say(3, "register", "c", "2026-02-05", 1), say(4, "decide", "c", "2026-02-05", 2, 3)}, 4, "c 2026-02-05, a 2026-01-01"},
-		{"rewritten with an earlier day", []told{say(1, "register", "a", "2026-03-01"), say(2, "register", "b", "2026-02-01", 1)}, 2, "b 2026-02-01"},
-		{"voided in between", []told{say(1, "register", "a", "2026-01-01"), say(2, "register", "b", "2026-02-01", 1), undo(3, "void", 2), say(4, "register", "c", "2026-03-01", 2)}, 4, "c 2026-03-01, a 2026-01-01"},
-		{"voided and reinstated", []told{say(1, "register", "a", "2026-01-01"), say(2, "register", "b", "2026-02-01", 1), undo(3, "void", 2), undo(4, "reinstate", 3), say(5, "register", "c", "2026-03-01", 2)}, 5, "c 2026-03-01, b 2026-02-01, a 2026-01-01"},
-		{"a voided correction corrects nothing", []told{say(1, "register", "a", "2026-01-01"), say(2, "correct", "b", "2026-02-01", 1), undo(3, "void", 2), say(4, "register", "c", "2026-03-01", 2)}, 4, "c 2026-03-01, a 2026-01-01"},
-		{"what it replaced has not arrived", []told{say(2, "register", "b", "2026-02-01", 1)}, 2, "b 2026-02-01"},
+		{"one", []iplos.Told{say(1, "register", "a", "2026-01-01")}, 1, "a 2026-01-01"},
+		{"two after each other", []iplos.Told{say(1, "register", "a", "2026-01-01"), say(2, "register", "b", "2026-02-01", 1)}, 2, "b 2026-02-01, a 2026-01-01"},
+		{"confirmed", []iplos.Told{say(1, "register", "a", "2026-01-01"), say(2, "confirm", "a", "2026-01-01", 1), say(3, "register", "b", "2026-02-01", 2)}, 3, "b 2026-02-01, a 2026-01-01"},
+		{"corrected", []iplos.Told{say(1, "register", "a", "2026-01-01"), say(2, "correct", "b", "2026-02-01", 1)}, 2, "b 2026-02-01"},
+		{"corrected after it was confirmed", []iplos.Told{say(1, "register", "a", "2026-01-01"), say(2, "confirm", "a", "2026-01-01", 1), say(3, "correct", "b", "2026-02-01", 2)}, 3, "b 2026-02-01"},
+		{"only the last was corrected", []iplos.Told{say(1, "register", "a", "2026-01-01"), say(2, "register", "b", "2026-02-01", 1), say(3, "correct", "c", "2026-03-01", 2)}, 3, "c 2026-03-01, a 2026-01-01"},
+		{"corrected twice", []iplos.Told{say(1, "register", "a", "2026-01-01"), say(2, "correct", "b", "2026-02-01", 1), say(3, "correct", "c", "2026-03-01", 2)}, 3, "c 2026-03-01"},
+		{"decided between two", []iplos.Told{say(1, "register", "a", "2026-01-01"), say(2, "register", "b", "2026-02-01", 1), say(3, "register", "c", "2026-02-05", 1), say(4, "decide", "b", "2026-02-01", 2, 3)}, 4, "b 2026-02-01, a 2026-01-01"},
+		{"decided for the later one", []iplos.Told{say(1, "register", "a", "2026-01-01"), say(2, "register", "b", "2026-02-01", 1), say(3, "register", "c", "2026-02-05", 1), say(4, "decide", "c", "2026-02-05", 2, 3)}, 4, "c 2026-02-05, a 2026-01-01"},
+		{"rewritten with an earlier day", []iplos.Told{say(1, "register", "a", "2026-03-01"), say(2, "register", "b", "2026-02-01", 1)}, 2, "b 2026-02-01"},
+		{"voided in between", []iplos.Told{say(1, "register", "a", "2026-01-01"), say(2, "register", "b", "2026-02-01", 1), undo(3, "void", 2), say(4, "register", "c", "2026-03-01", 2)}, 4, "c 2026-03-01, a 2026-01-01"},
+		{"voided and reinstated", []iplos.Told{say(1, "register", "a", "2026-01-01"), say(2, "register", "b", "2026-02-01", 1), undo(3, "void", 2), undo(4, "reinstate", 3), say(5, "register", "c", "2026-03-01", 2)}, 5, "c 2026-03-01, b 2026-02-01, a 2026-01-01"},
+		{"a voided correction corrects nothing", []iplos.Told{say(1, "register", "a", "2026-01-01"), say(2, "correct", "b", "2026-02-01", 1), undo(3, "void", 2), say(4, "register", "c", "2026-03-01", 2)}, 4, "c 2026-03-01, a 2026-01-01"},
+		{"what it replaced has not arrived", []iplos.Told{say(2, "register", "b", "2026-02-01", 1)}, 2, "b 2026-02-01"},
 		{"shown entry unknown", nil, 1, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for i := range c.history {
-				if !c.history[i].act.Sets() && c.history[i].target.IsZero() {
+				if !c.history[i].Act.Sets() && c.history[i].Target.IsZero() {
 					t.Fatal("bad case")
 				}
 			}
 			var got []string
-			for _, p := range timeline(c.history, id(c.shown)) {
+			for _, p := range timeline(iplos.NewHistory(c.history), id(c.shown)) {
 				got = append(got, p.Unit+" "+p.From)
 			}
 			if s := strings.Join(got, ", "); s != c.want {

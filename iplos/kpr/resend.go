@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"flette/model"
@@ -132,19 +133,35 @@ type Forecast struct {
 	Position int64            `json:"position"`
 	Counts   map[string]int   `json:"counts"` // as in store.Extract, over all messages
 	Excluded []store.Excluded `json:"excluded,omitempty"`
-	Notices  []Notice         `json:"notices,omitempty"` // R76: what would be lost, and why
+	// Lost counts by rule and code what would be lost, and what would be sent without a detail
+	// (R76); Notices lists the first maxNotices of it.
+	Lost    map[string]int `json:"lost"`
+	Notices []Notice       `json:"notices,omitempty"`
 	// Blocked is the content control that keeps every message from being made, nil for none.
 	Blocked *model.Problem `json:"blocked,omitempty"`
 }
 
+// maxNotices is how many notices and persons a forecast lists.
+const maxNotices = 5000
+
+// Codes of events that are not told now and are no fault: they are counted and not listed.
+const (
+	codeEndedBefore = "ended-before-reporting"
+	codeLiesAhead   = "lies-ahead"
+)
+
 // Preview plans all persons and stores nothing.
 func Preview(ctx context.Context, st store.Store, tenant model.TenantID, opt Options) (Forecast, error) {
-	f := Forecast{Counts: map[string]int{}}
+	f := Forecast{Counts: map[string]int{}, Lost: map[string]int{}}
 	opt, err := opt.complete()
 	if err != nil {
 		return f, err
 	}
 	err = st.View(ctx, tenant, func(v store.View) error {
+		v, err := opt.at(v)
+		if err != nil {
+			return err
+		}
 		t := v.Tenant()
 		f.Position = v.Size()
 		m := Message{Target: opt.Target, Vendor: opt.Vendor, System: opt.System, Version: opt.Version, Kommune: t.Kommune, Contacts: t.Contacts}
@@ -154,7 +171,10 @@ func Preview(ctx context.Context, st store.Store, tenant model.TenantID, opt Opt
 		return eachPerson(ctx, v, opt, model.PersonID{}, func(o outcome) (bool, error) {
 			if o.excluded != nil {
 				f.Counts["excluded"]++
-				f.Excluded = append(f.Excluded, *o.excluded)
+				f.Lost[o.excluded.Rule+" "+o.excluded.Code]++
+				if len(f.Excluded) < maxNotices {
+					f.Excluded = append(f.Excluded, *o.excluded)
+				}
 			}
 			for _, p := range o.pending {
 				count(f.Counts, p)
@@ -162,9 +182,15 @@ func Preview(ctx context.Context, st store.Store, tenant model.TenantID, opt Opt
 			if len(o.pending) > 0 {
 				f.Counts["persons"]++
 			}
-			f.Notices = append(f.Notices, o.notices...)
+			for _, n := range o.notices {
+				f.Lost[n.Rule+" "+n.Code]++
+			}
+			f.Lost["R76 "+codeEndedBefore] += o.held[HeldBefore]
+			f.Lost["R55 "+codeLiesAhead] += o.held[HeldAfter]
+			f.Notices = append(f.Notices, o.notices[:min(len(o.notices), maxNotices-len(f.Notices))]...)
 			return true, nil
 		})
 	})
+	maps.DeleteFunc(f.Lost, func(_ string, n int) bool { return n == 0 })
 	return f, err
 }

@@ -97,6 +97,7 @@ func TestPreview(t *testing.T) {
 	want := Forecast{
 		Position: 16, Counts: map[string]int{"N": 2, "TjenesteStart": 2, "type-15": 2, "persons": 1, "excluded": 1},
 		Excluded: []store.Excluded{{Person: person(2), Rule: "R2", Code: "real-person"}},
+		Lost:     map[string]int{"R2 real-person": 1, "R69 org-number-missing": 1, "R76 service-type-expired": 1},
 		Notices: []Notice{
 			{person(1), serviceID(2), "", "service-type-expired", "R76", true},
 			{person(1), serviceID(3), ServiceStart, "org-number-missing", "R69", false},
@@ -128,6 +129,28 @@ func TestSerialsOfNoMessage(t *testing.T) {
 	for _, bad := range []string{`<a notifikasjonLopeNr="x"/>`, `<a notifikasjonLopeNr="1"/><`} {
 		if from, to, err := Serials([]byte(bad)); from != 0 || to != 0 || err == nil {
 			t.Errorf("%s: %d-%d, %v", bad, from, to, err)
+		}
+	}
+}
+
+// What waits or was over is counted, once: what the register has already is not lost.
+func TestPreviewCountsWhatIsNotTold(t *testing.T) {
+	w := newWorld(t)
+	w.newPerson(1)
+	w.service(1, serviceID(1), "15", "2019-05-01", unitLow)
+	w.set(1, model.ActRegister, unitOf(serviceID(1), "end"), `{"date":"2020-06-30"}`)
+	w.service(1, serviceID(2), "15", "2026-12-24", unitLow)
+	w.service(1, serviceID(3), "15", "2026-05-01", unitLow)
+	for range 2 {
+		f, err := Preview(context.Background(), w.st, skogvik, w.options())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(map[string]int{"R55 lies-ahead": 1, "R76 ended-before-reporting": 2}, f.Lost); diff != "" {
+			t.Errorf("(-want +got)\n%s", diff)
+		}
+		if f.Counts["N"] == 1 {
+			w.run(w.options())
 		}
 	}
 }

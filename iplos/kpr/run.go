@@ -21,9 +21,11 @@ var (
 )
 
 const (
-	// MaxLines is the number of notifications after which a message ends: the sealed file
-	// has to fit into one document of the store (store.MaxDocBytes). The next run goes on.
+	// MaxLines is the number of notifications after which a message ends, and MaxBytes what
+	// its file may take: sealed it has to fit into one document of the store
+	// (store.MaxDocBytes, in base64), and the register takes 15 MB. The next run goes on.
 	MaxLines = 4000
+	MaxBytes = store.MaxDocBytes / 3 * 2
 	// maxExcluded is how many persons an extract lists; Counts has the whole number.
 	maxExcluded = 2000
 
@@ -50,6 +52,15 @@ type Options struct {
 	Types   []string     // service types on continuous reporting, nil for all valid ones
 	Max     int          // notifications in a message, 0 for MaxLines
 
+	MaxBytes int // of a file, 0 for MaxBytes
+
+	// Position is the size at which the journal is read, 0 for all of it. It never goes back
+	// behind the last message of the target. AsOf gives the view at a size, as sync.Engine does.
+	Position int64
+	AsOf     func(v store.View, size int64) store.View
+
+	Progress func(persons int) // after each person, may be nil
+
 	// Open, Seal and Index are those of seal.Keys. Index hashes identities for the ledger
 	// (K7): after its key was changed every event would look corrected.
 	Open  func(sealed []byte, ad string) ([]byte, error)
@@ -64,6 +75,9 @@ func (o Options) complete() (Options, error) {
 	if o.Open == nil || o.Seal == nil || o.Index == nil {
 		return o, errors.New("kpr: Options needs Open, Seal and Index")
 	}
+	if o.Position < 0 || o.Position > 0 && o.AsOf == nil {
+		return o, model.Problemf("kpr-position", "/position", "the position is a number of entries")
+	}
 	if o.From == "" {
 		o.From = reportingBegan
 	}
@@ -77,17 +91,20 @@ func (o Options) complete() (Options, error) {
 	if o.Max <= 0 || o.Max > MaxLines {
 		o.Max = MaxLines
 	}
+	if o.MaxBytes <= 0 || o.MaxBytes > MaxBytes {
+		o.MaxBytes = MaxBytes
+	}
 	return o, nil
 }
 
 // Run makes the next message of a tenant and target and stores its notifications, the
 // extract with the sealed file, and the chain's new end, all in one update. It returns the
-// extract and the file in clear. A message holds at most Options.Max notifications and ends
-// between two persons; call again until ErrNothingToSend.
+// extract and the file in clear. A message holds at most Options.Max notifications, and fewer
+// when they take more than MaxBytes; call again until ErrNothingToSend.
 //
 // Errors: ErrNothingToSend; a *model.Problem with a code of Message.Check (the municipality
-// has to mend something), "kpr-message-invalid" (internal), "kpr-target", "kpr-period" or
-// "kpr-busy" (other runs went ahead all the time); errors of the store.
+// has to mend something), "kpr-message-invalid" (internal), "kpr-target", "kpr-period",
+// "kpr-position" or "kpr-busy" (other runs went ahead all the time); errors of the store.
 //
 // It reads every person who has a service or was ever reported, person by person, in one
 // view. That is simple and right, also when units, numbers or the day change without any
@@ -97,7 +114,7 @@ func Run(ctx context.Context, st store.Store, tenant model.TenantID, opt Options
 	if err != nil {
 		return store.Extract{}, nil, err
 	}
-	for range attempts {
+	for attempt := 0; attempt < attempts; {
 		d := draft{opt: opt}
 		if err := st.View(ctx, tenant, func(v store.View) error { return d.plan(ctx, v) }); err != nil {
 			return store.Extract{}, nil, err
@@ -106,6 +123,11 @@ func Run(ctx context.Context, st store.Store, tenant model.TenantID, opt Options
 		if err != nil {
 			return store.Extract{}, nil, err
 		}
+		if len(file) > opt.MaxBytes && len(d.lines) > 1 {
+			opt.Max = len(d.lines) / 2
+			continue
+		}
+		attempt++
 		_, err = st.Update(ctx, tenant, []model.PersonID{ledgerLock}, func(tx store.Tx) error {
 			return d.store(tx, extract)
 		})
@@ -133,6 +155,10 @@ type draft struct {
 }
 
 func (d *draft) plan(ctx context.Context, v store.View) error {
+	v, err := d.opt.at(v)
+	if err != nil {
+		return err
+	}
 	d.tenant, d.position, d.at = v.Tenant(), v.Size(), v.Tenant().Created
 	d.counts = map[string]int{}
 	if d.position > 0 {
@@ -142,12 +168,14 @@ func (d *draft) plan(ctx context.Context, v store.View) error {
 		}
 		d.at = e.Stamp.Hi
 	}
-	var err error
 	if d.before, err = readHead(v, d.opt.Target); err != nil {
 		return err
 	}
+	if d.position < d.before.Position {
+		return model.Problemf("kpr-position", "/position", "the register was told what stood at %d entries; a message cannot go back behind that", d.before.Position)
+	}
 	d.after = d.before
-	d.after.Resume = model.PersonID{}
+	d.after.Resume, d.after.Position = model.PersonID{}, d.position
 	if err := d.scan(ctx, v, d.before.Resume); err != nil {
 		return err
 	}
@@ -164,6 +192,8 @@ func (d *draft) plan(ctx context.Context, v store.View) error {
 	return nil
 }
 
+// scan fills the message. Where it is full inside a person, the next one begins with this
+// person again: what is in the ledger by then is not told twice.
 func (d *draft) scan(ctx context.Context, v store.View, after model.PersonID) error {
 	return eachPerson(ctx, v, d.opt, after, func(o outcome) (bool, error) {
 		if o.excluded != nil {
@@ -173,6 +203,11 @@ func (d *draft) scan(ctx context.Context, v store.View, after model.PersonID) er
 			}
 		}
 		for _, p := range o.pending {
+			if len(d.lines) == d.opt.Max {
+				d.after.Resume = after
+				d.counts["persons"]++
+				return false, nil
+			}
 			// The extract's id depends on the lines, so write fills it in.
 			n := d.after.link(d.tenant.ID, p, d.at, "")
 			d.lines = append(d.lines, Line{n, o.bruker})
@@ -181,8 +216,8 @@ func (d *draft) scan(ctx context.Context, v store.View, after model.PersonID) er
 		if len(o.pending) > 0 {
 			d.counts["persons"]++
 		}
-		if len(d.lines) >= d.opt.Max {
-			d.after.Resume = o.person
+		if after = o.person; len(d.lines) == d.opt.Max {
+			d.after.Resume = after
 			return false, nil
 		}
 		return true, nil
@@ -215,6 +250,17 @@ func (d *draft) write(ctx context.Context) (store.Extract, []byte, error) {
 		ID: id, Format: Format, Target: d.opt.Target, Position: d.position, From: first.Serial, To: last.Serial,
 		Created: d.opt.Now, By: d.opt.By, SHA256: hex.EncodeToString(sum[:]), Excluded: d.excluded, Counts: d.counts, File: sealed,
 	}, file, nil
+}
+
+// at shows the journal at the position.
+func (o Options) at(v store.View) (store.View, error) {
+	if o.Position == 0 {
+		return v, nil
+	}
+	if o.Position > v.Size() {
+		return nil, model.Problemf("kpr-position", "/position", "the journal is not that long")
+	}
+	return o.AsOf(v, o.Position), nil
 }
 
 // extractAD is the associated data under which an extract's file is sealed.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"slices"
 
 	"github.com/go-json-experiment/json"
 
@@ -19,27 +20,31 @@ type outcome struct {
 	pending  []Pending
 	excluded *store.Excluded
 	notices  []Notice
+	held     map[Held]int // events that wait, or were over before reporting began
 }
 
 // eachPerson plans the persons after an id, in order of id, until fn returns false.
 func eachPerson(ctx context.Context, v store.View, opt Options, after model.PersonID, fn func(outcome) (bool, error)) error {
 	rules := Rules{From: opt.From, To: opt.To, Types: opt.Types, OrgNumber: orgNumbers(v)}
-	key := ""
+	key, done := "", 0
 	if !after.IsZero() {
 		key = after.String()
 	}
 	for {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
 		page, err := store.List[store.Person](v, "", key, personPage)
 		if err != nil || len(page) == 0 {
 			return err
 		}
 		for _, p := range page {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
 			o, err := planPerson(v, p, opt, rules)
 			if err != nil {
 				return err
+			}
+			if done++; opt.Progress != nil {
+				opt.Progress(done)
 			}
 			if more, err := fn(o); err != nil || !more {
 				return err
@@ -84,6 +89,12 @@ func planPerson(v store.View, p store.Person, opt Options, rules Rules) (outcome
 		o.notices = append(o.notices, Notice{Person: p.ID, Code: "id-gives-no-kpr-id", Rule: "R89"})
 	}
 	o.pending = Plan(newest, wanted, MarkOf(o.bruker, keyed(opt)))
+	o.held = map[Held]int{}
+	for _, e := range wanted.Events {
+		if e.Held != 0 && !slices.ContainsFunc(newest, func(n store.Notification) bool { return n.EventKey == e.Key && n.Status != StatusCancel }) {
+			o.held[e.Held]++
+		}
+	}
 	return o, nil
 }
 

@@ -7,7 +7,9 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/jacoelho/xsd"
@@ -47,17 +49,28 @@ func Validate(ctx context.Context, file []byte) error {
 	return validateChain(file)
 }
 
+// spaced is true for a date or time with spaces around it.
+func spaced(a xml.Attr) bool {
+	switch a.Name.Local {
+	case "hendelseDato", "hendelseRegTid", "notifikasjonTid":
+		return strings.TrimSpace(a.Value) != a.Value
+	}
+	return false
+}
+
 func invalid(line int, rule string) *model.Problem {
 	return model.Problemf("kpr-message-invalid", "", "the message breaks rule %s at line %d; it was not stored and this is an error in the program", rule, line)
 }
 
 // validateChain reads the file back, independently of the writer: an N has no reference, M
 // and C have one and not to themselves; serials rise; neighbours by serial are neighbours
-// by GUID (K1).
+// by GUID (K1). It also refuses spaces where engines differ on them: around dates, and in
+// elements without content.
 func validateChain(file []byte) error {
 	d := xml.NewDecoder(bytes.NewReader(file))
 	var serial int64
 	var guid string
+	leaf := false
 	for {
 		token, err := d.Token()
 		if errors.Is(err, io.EOF) {
@@ -67,7 +80,16 @@ func validateChain(file []byte) error {
 		if err != nil {
 			return invalid(line, "xml")
 		}
+		if _, text := token.(xml.CharData); text && leaf {
+			return invalid(line, "content")
+		}
 		e, ok := token.(xml.StartElement)
+		if _, end := token.(xml.EndElement); end || ok {
+			leaf = ok && (e.Name.Local == "Bruker" || e.Name.Local == "Kontaktperson" || e.Name.Local == "Kommune")
+		}
+		if ok && slices.ContainsFunc(e.Attr, spaced) {
+			return invalid(line, "spaces")
+		}
 		if !ok || e.Name.Local != "Notifikasjon" {
 			continue
 		}

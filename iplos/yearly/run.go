@@ -16,6 +16,7 @@ import (
 	"flette/iplos/kpr"
 	"flette/model"
 	"flette/model/catalogue"
+	"flette/model/ident"
 	"flette/store"
 )
 
@@ -28,6 +29,9 @@ type Options struct {
 	Format   Format // Own when nil
 	// Units gives a person's units as of a position, merged from the entries that count.
 	Units func(v store.View, person model.PersonID, size int64, counts func(act model.Act, signed model.Millis, value []byte) bool) ([]*model.UnitState, error)
+	// Elsewhere counts the other municipalities that know of an identity number (R77); nil when
+	// there are none to ask.
+	Elsewhere func(number string) (int, error)
 	// Open opens a sealed identity, as seal.Keys does.
 	Open     func(sealed []byte, ad string) ([]byte, error)
 	Progress func(persons int)
@@ -51,6 +55,8 @@ type Report struct {
 	Dropped   map[string]int // services, by code
 	Left      []Left         // the first maxLeft of both
 	Unlisted  int            // how many more there are
+	Lacks     map[string]int // of what is sent: what it lacks of the least that is wanted (R74), by code
+	Lacking   []Left         // the first maxLeft of them
 	InnerSize int            // persons looked at
 }
 
@@ -64,6 +70,17 @@ type Left struct {
 }
 
 const maxLeft = 5000
+
+// Codes of what is sent and lacks something (R74), or will be taken for something else (R77).
+const (
+	LacksKommune    = "municipality-missing"
+	LacksDistrict   = "district-missing"
+	LacksIdentity   = "id-gives-no-kpr-id"
+	LacksAssistance = "assistance-need-incomplete"
+	LacksDecision   = "decision-missing"
+	LacksOrgNumber  = "org-number-missing"
+	TakenForTest    = "reported-by-five-municipalities"
+)
 
 // Codes of what is left out, beside those of kpr.Resolve.
 const (
@@ -103,11 +120,15 @@ func Run(ctx context.Context, v store.View, o Options, identity, subject io.Writ
 	if o.Format == nil {
 		o.Format = Own{}
 	}
+	o.Kommune = cmp.Or(o.Kommune, t.Kommune)
+	if err := existed(v, o.Kommune, o.Year); err != nil {
+		return nil, err
+	}
 	r := &run{
 		Options: o, v: v, cat: catalogue.Default(), first: day(o.Year, "01-01"), last: day(o.Year, "12-31"),
 		report: Report{
-			Head:     Head{Year: o.Year, Kommune: cmp.Or(o.Kommune, t.Kommune), Position: o.Position, Epoch: t.Epoch},
-			Services: map[string]int{}, Excluded: map[string]int{}, Dropped: map[string]int{},
+			Head:     Head{Year: o.Year, Kommune: o.Kommune, Position: o.Position, Epoch: t.EpochAt(o.Position)},
+			Services: map[string]int{}, Excluded: map[string]int{}, Dropped: map[string]int{}, Lacks: map[string]int{},
 		},
 	}
 	ide, ipl := o.Format.Identity(identity, r.report.Head), o.Format.Subject(subject, r.report.Head)
@@ -115,6 +136,20 @@ func Run(ctx context.Context, v store.View, o Options, identity, subject io.Writ
 		return nil, err
 	}
 	return &r.report, errors.Join(ide.Close(), ipl.Close())
+}
+
+// existed holds the municipality against the list of municipalities, when one was imported: a
+// data year is reported on the municipality that existed then (R73).
+func existed(v store.View, number string, year int) error {
+	m, err := store.MunicipalityOf(v, number)
+	if err != nil || !m.Listed || ident.Kommune(number).Special() || m.Existed(string(day(year, "01-01")), string(day(year, "12-31"))) {
+		return err
+	}
+	what := "the list of municipalities has no municipality " + number
+	if m.Known {
+		what = fmt.Sprintf("the municipality %s did not exist in %d, says the list of municipalities", number, year)
+	}
+	return model.Problemf("yearly-kommune", "/kommune", "%s; name the one that existed with --kommune (flette kommunelist show tells), or import a newer list (R73)", what)
 }
 
 func day(year int, rest string) catalogue.Date {
@@ -192,6 +227,9 @@ func (r *run) person(doc *store.Person) (*Person, error) {
 	if len(p.Services) == 0 && len(p.Repeated) == 0 {
 		r.exclude(doc.BrukerNr, "R74", NothingToSay)
 		return nil, nil
+	}
+	if err := r.least(p, id.Number); err != nil {
+		return nil, err
 	}
 	r.report.Persons++
 	r.report.Values += len(p.Values) + len(p.Repeated)
@@ -299,6 +337,12 @@ func (r *run) values(p *Person, states []*model.UnitState) {
 		}
 		val, ok := fields(Value{ID: section, Registered: registered(s)}, s.Shown().Value, "")
 		from, to := val.get("from")+val.get("start"), val.get("to")+val.get("end")
+		if section == "coercion" && from == "" {
+			if val.get("rejected") != "true" {
+				continue // R55, R59: not approved yet, so not started
+			}
+			from, to = val.get("decided"), val.get("decided")
+		}
 		if !ok || section != "diagnosis" && from > string(r.last) || to != "" && to < string(r.first) {
 			continue
 		}

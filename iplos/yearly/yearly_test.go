@@ -199,6 +199,39 @@ func TestHead(t *testing.T) {
 	}
 }
 
+// R73: with a list of municipalities nothing is reported on one that did not exist in the data year.
+func TestMunicipalityOfTheYear(t *testing.T) {
+	w := newTown(t)
+	_, err := w.st.Update(context.Background(), tenant, nil, func(tx store.Tx) error {
+		for _, d := range []store.Doc{
+			store.ReferenceList{Name: store.Municipalities, Seq: 1},
+			store.ReferenceRow{List: 1, Number: "3020", From: "2020-01-01", To: "2023-12-31", Successor: "3207"},
+			store.ReferenceRow{List: 1, Number: "3207", From: "2024-01-01"},
+		} {
+			if err := store.Put(tx, d); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		year    int
+		kommune string
+		want    string
+	}{
+		{2023, "3020", ""}, {2024, "3207", ""}, {2024, "", ""}, {2024, "9900", ""}, // the tenant's own is 9999, which stands for none
+		{2024, "3020", "3020 did not exist in 2024"}, {2023, "3207", "3207 did not exist in 2023"}, {2024, "0401", "has no municipality 0401"},
+	} {
+		_, _, r, err := w.run(Options{Year: c.year, Kommune: c.kommune})
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%d %s: %+v, %v", c.year, c.kommune, r, err)
+		}
+	}
+}
+
 // R73: what counts for a year.
 func TestCounts(t *testing.T) {
 	r := &run{last: "2026-12-31"}

@@ -234,6 +234,16 @@ func (a *API) SettleFinding(ctx context.Context, r contract.FindingSettleRequest
 	return post[contract.FindingSettleResponse](ctx, a, "/v1/findings/settle", r)
 }
 
+// Worklist returns a page of what waits; task "" is all, ahead "" is 30 days.
+func (a *API) Worklist(ctx context.Context, task, ahead, cursor string) (*contract.Worklist, error) {
+	return get[contract.Worklist](ctx, a, "/v1/worklist", "task", task, "ahead", ahead, "cursor", cursor)
+}
+
+// ConfirmEnds confirms ends that were seen on the worklist, 1 to 200, each named.
+func (a *API) ConfirmEnds(ctx context.Context, r contract.ConfirmEndsRequest) (*contract.ConfirmEndsResponse, error) {
+	return post[contract.ConfirmEndsResponse](ctx, a, "/v1/worklist/confirm", r)
+}
+
 // RunExtract produces a message for the register.
 func (a *API) RunExtract(ctx context.Context, r contract.ExtractRequest) (*contract.ExtractView, error) {
 	return post[contract.ExtractView](ctx, a, "/v1/extracts", r)

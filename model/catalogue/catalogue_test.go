@@ -12,7 +12,7 @@ import (
 // knownUnits is the grammar of unit paths, written out: the catalogue must know each shape.
 var knownUnits = []string{
 	"diagnosis/*", "service/*", "service/*/application", "service/*/grant", "service/*/start", "service/*/end",
-	"service/*/complaint", "service/*/provider", "service/*/pause/*", "stay/*", "coercion/*", "time/*", "need/*", "remark/*",
+	"service/*/complaint", "service/*/provider", "service/*/pause/*", "service/*/rehab", "status/rehab_criteria", "stay/*", "coercion/*", "time/*", "need/*", "remark/*",
 	"person/household", "person/care_for_child_u18", "person/private_unpaid_help", "person/housing_suitable", "person/death_date",
 	"assessed/doctor", "assessed/dentist", "score/vision", "score/hearing", "health/nutrition", "health/diagnosis_reservation",
 	"health/medication_review", "health/medication_review_nursing_home", "status/individual_plan", "status/individual_plan_2015",
@@ -26,7 +26,7 @@ var knownUnits = []string{
 
 func TestCatalogueIsWhole(t *testing.T) {
 	c := Default()
-	if c.Version != "2026-11-26.1" || len(c.Variables) != 51 || len(c.Services) != 29 || len(c.Scales) != 4 || len(c.CodeLists) != 5 {
+	if c.Version != "2026-11-26.2" || len(c.Variables) != 52 || len(c.Services) != 29 || len(c.Scales) != 4 || len(c.CodeLists) != 5 {
 		t.Errorf("version %s, %d variables, %d services, %d scales, %d code lists", c.Version, len(c.Variables), len(c.Services), len(c.Scales), len(c.CodeLists))
 	}
 	known := map[string]bool{}
@@ -208,7 +208,7 @@ func TestDateOf(t *testing.T) {
 func TestParseRefusesBrokenData(t *testing.T) {
 	for name, edit := range map[string][2]string{
 		"unknown member":       {`"title":`, `"titel":`},
-		"no version":           {`"version": "2026-11-26.1"`, `"version": ""`},
+		"no version":           {`"version": "2026-11-26.2"`, `"version": ""`},
 		"variable twice":       {`"id": "person_household"`, `"id": "person_death_date"`},
 		"scale twice":          {`{"id": "scale_hearing"`, `{"id": "scale_vision"`},
 		"unknown scale":        {`"scales": ["scale_vision"]`, `"scales": ["scale_smell"]`},

@@ -195,6 +195,11 @@ func (v Pause) check(s scope) *model.Problem {
 	return first(s.notFuture(v.From, "/from"), s.notFuture(v.To, "/to"), ordered("R49", v.From, v.To, "/to"))
 }
 
+func (v Rehab) check(s scope) *model.Problem {
+	return first(s.notFuture(v.Mapping, "/mapping"), s.notFuture(v.Informed, "/informed"), s.notFuture(v.Plan, "/plan"),
+		s.notFuture(v.Evaluation, "/evaluation"), s.notFuture(v.Attainment, "/attainment"), ordered("R67", v.Mapping, v.Attainment, "/attainment"))
+}
+
 func (v Stay) check(s scope) *model.Problem {
 	if v.OrgNumber != "" {
 		var p *model.Problem
@@ -206,8 +211,21 @@ func (v Stay) check(s scope) *model.Problem {
 }
 
 // check is R59. The end of a decision may lie ahead; that of an emergency is past, because
-// it is documented when it is over.
+// it is documented when it is over. A planned measure may wait for the county governor, who
+// approves or rejects it.
 func (v Coercion) check(s scope) *model.Problem {
+	if v.Rejected && v.Type != "14" {
+		return broken("R59", "value-invalid", "/rejected", "only a planned measure is rejected by the county governor")
+	}
+	if v.Rejected && v.Start != "" {
+		return broken("R59", "date-not-allowed", "/start", "a rejected measure does not start")
+	}
+	if v.Rejected && v.End != "" || v.Start == "" && v.Type == "14" && v.End != "" {
+		return broken("R59", "date-not-allowed", "/end", "a measure that has not started does not end")
+	}
+	if v.Start == "" && v.Type != "14" {
+		return broken("R59", "date-required", "/start", "the start is required")
+	}
 	if v.Type == "23" {
 		if v.Decided != "" {
 			return broken("R59", "date-not-allowed", "/decided", "an emergency has no decision date")

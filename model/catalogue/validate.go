@@ -42,6 +42,7 @@ var judges = map[string]judge{
 	"complaint":         judgeAs[Complaint],
 	"provider":          judgeAs[Provider],
 	"pause":             judgeAs[Pause],
+	"rehab":             judgeAs[Rehab],
 	"stay":              judgeAs[Stay],
 	"coercion":          judgeAs[Coercion],
 	"time":              judgeAs[Time],

@@ -142,6 +142,16 @@ type (
 		Reason string `json:"reason,omitzero" validate:"max=500"`
 	}
 
+	// Rehab of service/<id>/rehab and status/rehab_criteria: the five criteria of (re)habilitation
+	// (domain.md 1.6.1). Each is the day on which it was met, absent while it is not.
+	Rehab struct {
+		Mapping    Date `json:"mapping,omitzero"`    // interdisciplinary functional mapping at the start
+		Informed   Date `json:"informed,omitzero"`   // of individual plan and coordinator, and told on if wished
+		Plan       Date `json:"plan,omitzero"`       // goals, measures, several professions, points of evaluation
+		Evaluation Date `json:"evaluation,omitzero"` // the latest interdisciplinary meeting with the person
+		Attainment Date `json:"attainment,omitzero"` // of the goals, judged by a new functional assessment at the end
+	}
+
 	// Stay of stay/<id>.
 	Stay struct {
 		Kind      string `json:"kind" validate:"required,oneof=specialist respite other"`
@@ -151,12 +161,14 @@ type (
 		Service   string `json:"service,omitzero" validate:"omitempty,uuid,lowercase"`
 	}
 
-	// Coercion of coercion/<id> (R59): 14 planned, 23 emergency, 24 health care by force.
+	// Coercion of coercion/<id> (R59): 14 planned, 23 emergency, 24 health care by force. A
+	// planned measure starts when the county governor approves it, and until then has no start.
 	Coercion struct {
-		Type    string `json:"type" validate:"required,oneof=14 23 24"`
-		Decided Date   `json:"decided,omitzero"`
-		Start   Date   `json:"start" validate:"required"`
-		End     Date   `json:"end,omitzero"`
+		Type     string `json:"type" validate:"required,oneof=14 23 24"`
+		Decided  Date   `json:"decided,omitzero"`
+		Start    Date   `json:"start,omitzero"`
+		End      Date   `json:"end,omitzero"`
+		Rejected bool   `json:"rejected,omitzero"` // by the county governor, of 14 only
 	}
 
 	// Time of time/<id>: one time registration, never granted hours (R37).
