@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json"
+
 	"flette/api/auth"
 	contract "flette/mobile-contract"
 	"flette/model"

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"iter"
 	"slices"
-
 )
 
 // Lines are the lines of a file, one after the other; an error is the last.
