@@ -32,19 +32,48 @@ func (e *Engine) rebuilt(nodes map[model.Unit][]conflict.Node) []*model.UnitStat
 	return out
 }
 
-// UnitsOf is UnitsAsOf that merges only the entries that count, by act, signed time and value.
+// UnitsOf is UnitsAsOf that merges only the entries that count, by act, signed time and value. A
+// correction or a decision never counts without something that it speaks of.
 func (e *Engine) UnitsOf(v store.View, person model.PersonID, size int64, counts func(act model.Act, signed model.Millis, value []byte) bool) ([]*model.UnitState, error) {
 	nodes, err := nodesByUnit(v, person, size)
 	if err != nil {
 		return nil, err
 	}
 	for u, all := range nodes {
-		all = slices.DeleteFunc(all, func(n conflict.Node) bool { return !counts(n.Act, n.Stamp.TEff, n.Value) })
+		all = counting(all, counts)
 		if nodes[u] = all; len(all) == 0 {
 			delete(nodes, u)
 		}
 	}
 	return e.rebuilt(nodes), nil
+}
+
+// counting gives the nodes of a unit that count.
+func counting(all []conflict.Node, counts func(act model.Act, signed model.Millis, value []byte) bool) []conflict.Node {
+	in := make(map[model.EntryID]bool, len(all))
+	for i := range all {
+		in[all[i].ID] = counts(all[i].Act, all[i].Stamp.TEff, all[i].Value)
+	}
+	for left := true; left; { // a correction of a correction
+		left = false
+		for i := range all {
+			n := &all[i]
+			if in[n.ID] && (n.Act == model.ActCorrect || n.Act == model.ActDecide) && allOut(n.Over, in) {
+				in[n.ID], left = false, true
+			}
+		}
+	}
+	return slices.DeleteFunc(all, func(n conflict.Node) bool { return !in[n.ID] })
+}
+
+// allOut reports whether each of some entries is known and does not count.
+func allOut(ids []model.EntryID, in map[model.EntryID]bool) bool {
+	for _, id := range ids {
+		if counts, known := in[id]; counts || !known {
+			return false
+		}
+	}
+	return len(ids) > 0
 }
 
 // SectionOf is UnitsOf for the units whose path starts with prefix, up to now. It costs their own
@@ -64,8 +93,7 @@ func (e *Engine) SectionOf(v store.View, person model.PersonID, prefix string, c
 		if err != nil {
 			return nil, err
 		}
-		all = slices.DeleteFunc(all, func(n conflict.Node) bool { return !counts(n.Act, n.Stamp.TEff, n.Value) })
-		if len(all) > 0 {
+		if all = counting(all, counts); len(all) > 0 {
 			nodes[u] = all
 		}
 	}
