@@ -24,7 +24,7 @@ type adminOp interface {
 // adminOps are all operations that a running server does for the command line.
 var adminOps = []adminOp{
 	tenantAddOp, tenantListOp, tenantContactsOp, userTokenOp,
-	personTakeOver.check, personTakeOver.enter, personImportOp, personListOp, unitImportOp, unitListOp,
+	personCheckOp, personEnterOp, personImportOp, personListOp, unitImportOp, unitListOp,
 	referenceImportOp, referenceShowOp,
 	mappingImportOp, mappingListOp, hoursReportOp,
 	recordCheckOp, recordEnterOp, worklistOp, worklistConfirmOp,

@@ -103,22 +103,24 @@ func personOf(f *fields) sync.PersonInput {
 	}
 }
 
+var personCheckOp = stream[takeOverOf, sync.PersonInput, sync.Imported]{name: "person-check", reads: true,
+	run: func(ctx context.Context, a *app, in takeOverOf, lines sync.Lines[sync.PersonInput]) (sync.Imported, error) {
+		if err := a.has(ctx, in.Tenant); err != nil {
+			return sync.Imported{}, err
+		}
+		return a.engine.CheckPersons(ctx, in.Tenant, lines)
+	}}
+
+var personEnterOp = stream[takeOverOf, sync.PersonInput, sync.Imported]{name: "person-enter",
+	run: func(ctx context.Context, a *app, in takeOverOf, lines sync.Lines[sync.PersonInput]) (sync.Imported, error) {
+		if err := a.has(ctx, in.Tenant); err != nil {
+			return sync.Imported{}, err
+		}
+		return a.engine.EnterPersons(ctx, in.Tenant, lines)
+	}}
+
 var personTakeOver = takeOver[sync.PersonInput, sync.Imported]{
-	read: personOf,
-	check: stream[takeOverOf, sync.PersonInput, sync.Imported]{name: "person-check", reads: true,
-		run: func(ctx context.Context, a *app, in takeOverOf, lines sync.Lines[sync.PersonInput]) (sync.Imported, error) {
-			if err := a.has(ctx, in.Tenant); err != nil {
-				return sync.Imported{}, err
-			}
-			return a.engine.CheckPersons(ctx, in.Tenant, lines)
-		}},
-	enter: stream[takeOverOf, sync.PersonInput, sync.Imported]{name: "person-enter",
-		run: func(ctx context.Context, a *app, in takeOverOf, lines sync.Lines[sync.PersonInput]) (sync.Imported, error) {
-			if err := a.has(ctx, in.Tenant); err != nil {
-				return sync.Imported{}, err
-			}
-			return a.engine.EnterPersons(ctx, in.Tenant, lines)
-		}},
+	read: personOf, check: personCheckOp, enter: personEnterOp,
 	changes: func(done sync.Imported) bool { return done.New+done.Changed > 0 },
 	text: func(done sync.Imported, dry bool) string {
 		return importedText(done, plural(done.New+done.Changed+done.Same, "person"), dry)
