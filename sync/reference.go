@@ -78,7 +78,8 @@ func (e *Engine) importReference(ctx context.Context, tenant model.TenantID, src
 		if end != nil {
 			return end
 		}
-		if done.Seq = newest.Seq; newest.Digest == digest {
+		// What stands there is compared, not what the list says of itself: a damaged one is replaced.
+		if done.Seq = newest.Seq; done.New+done.Changed+done.Gone == 0 {
 			return nil
 		}
 		all, err := store.List[store.ReferenceList](tx, "", "", 0)

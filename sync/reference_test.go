@@ -116,6 +116,11 @@ func TestVerifyOfReferenceLists(t *testing.T) {
 		if r, err := w.e.Verify(t.Context(), w.tenant, sync.Checks{}, nil); err != nil || len(r.Problems) != 1 || !strings.Contains(r.Problems[0], "reference list") {
 			t.Errorf("%s: %+v, %v", c.name, r, err)
 		}
+		// The same file again puts a sound list in the place of a damaged one.
+		done, err := w.e.ImportReference(t.Context(), w.tenant, src, []sync.ReferenceInput{{Line: 2, ReferenceRow: row}})
+		if damaged := c.name == "changed" || c.name == "gone" || c.name == "put in"; err != nil || damaged != (done.Seq == 2) {
+			t.Errorf("%s, imported again: %+v, %v", c.name, done, err)
+		}
 		if _, err := w.st.Update(t.Context(), w.tenant, nil, c.undo); err != nil {
 			t.Fatal(err)
 		}

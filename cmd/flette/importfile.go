@@ -77,7 +77,7 @@ type filePass struct {
 	chunk    []byte
 	at       int // in chunk
 	n        int // chunks so far
-	read     int64
+	given    int64
 }
 
 // Read gives bytes that were hashed in the first reading, or are those of the first reading.
@@ -89,6 +89,8 @@ func (p *filePass) Read(out []byte) (int, error) {
 	}
 	n := copy(out, p.chunk[p.at:])
 	p.at += n
+	p.given += int64(n)
+	p.progress(p.given, p.file.size)
 	return n, nil
 }
 
@@ -118,7 +120,5 @@ func (p *filePass) next() error {
 		return errFileChanged
 	}
 	p.n++
-	p.read += int64(n)
-	p.progress(p.read, f.size)
 	return nil
 }
