@@ -217,15 +217,8 @@ func (e *Engine) Apply(tx store.Tx, person model.PersonID, touched []model.Unit,
 	if err != nil {
 		return err
 	}
-	for _, f := range remove {
-		if err := store.Delete(tx, f); err != nil {
-			return err
-		}
-	}
-	for _, f := range add {
-		if err := store.Put(tx, f); err != nil {
-			return err
-		}
+	if err := change(tx, add, remove); err != nil {
+		return err
 	}
 	if touched == nil {
 		return reown(tx, person)
@@ -235,6 +228,30 @@ func (e *Engine) Apply(tx store.Tx, person model.PersonID, touched []model.Unit,
 			if err := e.indexTime(tx, person, u, at); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// Again evaluates all rules of a person, also those of each time registration, as after a change
+// of the rules. Overlaps (R94) stay as they are.
+func (e *Engine) Again(tx store.Tx, person model.PersonID, at model.Millis) error {
+	add, remove, err := e.evaluate(tx, person, scope{times: true}, at)
+	if err != nil {
+		return err
+	}
+	return change(tx, add, remove)
+}
+
+func change(tx store.Tx, add, remove []store.Finding) error {
+	for _, f := range remove {
+		if err := store.Delete(tx, f); err != nil {
+			return err
+		}
+	}
+	for _, f := range add {
+		if err := store.Put(tx, f); err != nil {
+			return err
 		}
 	}
 	return nil

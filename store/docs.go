@@ -185,6 +185,14 @@ type LocalService struct {
 // MaxLocal bounds the name of a local service in bytes.
 const MaxLocal = 400
 
+// RulesState says which version of the rules the stored findings follow. While they are judged
+// anew for Version, that is so for persons up to After.
+type RulesState struct {
+	Version string `json:"version"`
+	After   string `json:"after,omitempty"` // key of a person
+	Done    bool   `json:"done,omitempty"`
+}
+
 // CatalogueUse notes that entries from a position on were judged by a version of the catalogue,
 // up to the next note. So every registration has a version, without carrying it.
 type CatalogueUse struct {
@@ -501,6 +509,8 @@ func (LocalService) DocKind() Kind   { return "local-service" }
 // DocKey puts the lines of a local service together, in order. No name holds a line break.
 func (d LocalService) DocKey() string { return d.Local + "\n" + PositionKey(d.Seq) }
 
+func (RulesState) DocKind() Kind      { return "rules-state" }
+func (RulesState) DocKey() string     { return "rules" }
 func (CatalogueUse) DocKind() Kind    { return "catalogue-use" }
 func (d CatalogueUse) DocKey() string { return PositionKey(d.From) }
 func (Device) DocKind() Kind          { return "device" }

@@ -36,6 +36,12 @@ type Keys interface {
 // touched is nil when everything about the person may have changed.
 type Rules func(tx store.Tx, person model.PersonID, touched []model.Unit, at model.Millis) error
 
+// Rejudge evaluates all rules of a person by another version of them.
+type Rejudge struct {
+	Version string // of the rules; findings that follow another one are judged anew
+	Person  func(tx store.Tx, person model.PersonID, at model.Millis) error
+}
+
 // Live computes the findings that no entry brings about: those of the calendar and of the
 // organisation tree.
 type Live func(v store.View, person model.PersonID, at model.Millis) ([]store.Finding, error)
@@ -46,6 +52,7 @@ type Options struct {
 	Keys      func(model.TenantID) (Keys, error)
 	Catalogue *catalogue.Catalogue // catalogue.Default() when nil
 	Rules     Rules                // nil: no rules
+	Rejudge   Rejudge              // the zero one: findings are never judged anew
 	Live      Live                 // nil: no findings beside the stored ones
 	Now       func() model.Millis
 	Rand      io.Reader
@@ -201,6 +208,11 @@ func (e *Engine) CreateTenant(ctx context.Context, t store.Tenant) error {
 			}
 			t.Epoch = tx.Tenant().Epoch
 			if err := tx.PutTenant(t); err != nil {
+				return err
+			}
+		}
+		if e.o.Rejudge.Person != nil { // nobody is here whom other rules judged
+			if err := store.Put(tx, store.RulesState{Version: e.o.Rejudge.Version, Done: true}); err != nil {
 				return err
 			}
 		}

@@ -127,6 +127,9 @@ func newApp(o appOptions, st *bolt.Store) (*app, error) {
 		Store: st,
 		Keys:  func(t model.TenantID) (sync.Keys, error) { return a.tenantKeys(t) },
 		Rules: a.applyRules,
+		Rejudge: sync.Rejudge{Version: iplos.RulesVersion(), Person: func(tx store.Tx, p model.PersonID, at model.Millis) error {
+			return a.tenantRules(tx.Tenant().ID).Again(tx, p, at)
+		}},
 		Live: func(v store.View, p model.PersonID, at model.Millis) ([]store.Finding, error) {
 			return a.tenantRules(v.Tenant().ID).Live(v, p, at)
 		},

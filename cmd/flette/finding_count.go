@@ -156,16 +156,23 @@ const countEvery = time.Hour
 
 // countingDaily keeps the counts of each day until stop is called.
 func (a *app) countingDaily(ctx context.Context, every time.Duration) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
+	return a.inBackground(ctx, func(ctx context.Context) {
 		for {
 			a.countDay(ctx)
 			if wait(ctx, every) != nil {
 				return
 			}
 		}
+	})
+}
+
+// inBackground does work until it is done or stop is called, which waits for it.
+func (a *app) inBackground(ctx context.Context, work func(context.Context)) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		work(ctx)
 	}()
 	return func() {
 		cancel()

@@ -20,18 +20,11 @@ func (a *app) scrubbing(ctx context.Context, every time.Duration) (stop func()) 
 	if every <= 0 {
 		return func() {}
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
+	return a.inBackground(ctx, func(ctx context.Context) {
 		for wait(ctx, every) == nil {
 			a.scrub(ctx)
 		}
-	}()
-	return func() {
-		cancel()
-		<-done
-	}
+	})
 }
 
 // scrub reads every tenant once.

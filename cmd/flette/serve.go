@@ -146,6 +146,7 @@ func (c *serveCmd) Run(ctx context.Context, out *output) (err error) {
 		return errors.Join(err, ln.Close())
 	}
 	defer a.scrubbing(ctx, c.ScrubEvery)()
+	defer a.inBackground(ctx, a.rejudge)()
 	defer a.countingDaily(ctx, countEvery)()
 	return a.serve(ctx, s, ln, func() error { return announce(out.stdout, base, ln) })
 }
@@ -167,6 +168,23 @@ func (a *app) recheck(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// rejudge judges findings anew that follow the rules of another version of the program.
+func (a *app) rejudge(ctx context.Context) {
+	ids, err := a.store.Tenants(ctx)
+	if err != nil {
+		return // closing
+	}
+	for _, id := range ids {
+		n, err := a.engine.Rejudge(ctx, id)
+		if err != nil && ctx.Err() == nil {
+			a.log.Warn("findings follow former rules and could not be judged anew", "tenant", string(id), "error", err.Error())
+		}
+		if n > 0 {
+			a.log.Info("findings were judged anew by the rules of this version", "tenant", string(id), "persons", n)
+		}
+	}
 }
 
 // flushEvery is how long the diary of a device may be ahead of the store.

@@ -29,6 +29,9 @@ is stored with it: bytes, signatures, tree, checkpoint, indexes, device chains, 
 reviews, quarantine, findings and the ledger of the register. Nothing is changed. It needs the
 key files, works while a server runs, and reads the whole store.
 
+After an upgrade the findings follow the rules of the former version until a server has judged
+them anew, which it does when it starts; until then they are not compared, and that is said.
+
 Exit code 3 means that something was lost, changed or hidden.
 
 Example:
@@ -145,6 +148,9 @@ func verifyText(reports []*sync.Report) string {
 		}
 		lines = append(lines, fmt.Sprintf("%s: %s (%d entries, %d signatures, %d persons, %d units, epoch %s)",
 			r.Tenant, word, r.Entries, r.Signatures, r.Persons, r.Units, r.Epoch))
+		if r.FormerRules {
+			lines = append(lines, "  findings follow the rules of another version of this program and were not compared; a server judges them anew when it starts")
+		}
 		for _, p := range r.Problems {
 			lines = append(lines, "  "+strings.ReplaceAll(p, "\n", "\n  "))
 		}

@@ -11,6 +11,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -89,7 +90,7 @@ func Text(s string) string {
 		return ' '
 	}, strings.ReplaceAll(s, "\r\n", "\n"))
 	// Programs skip spaces (and what they show as nothing) in front of a formula.
-	first, _ := utf8.DecodeRuneInString(strings.TrimLeft(s, " \n\u00a0\u200b\ufeff"))
+	first, _ := utf8.DecodeRuneInString(strings.TrimLeftFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) }))
 	switch first {
 	case '=', '+', '-', '@', '|', '%', '＝', '＋', '－', '＠':
 		return "'" + s
