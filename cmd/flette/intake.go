@@ -75,10 +75,7 @@ func readRows(r io.Reader, format string, columns []column) ([]row, error) {
 	if limited.N == 0 {
 		return nil, problemf("file-too-large", "the file is larger than %d MiB; split it", maxFile>>20)
 	}
-	if p := in.verdict(); p != nil {
-		return nil, p
-	}
-	return rows, nil
+	return rows, in.verdict()
 }
 
 // read goes through a file once and holds a line of it at a time. The error is that of the

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -133,14 +134,17 @@ func (f *importFlags) reference(ctx context.Context, out *output, name string, c
 	hash := sha256.New()
 	rows, err := readRows(io.TeeReader(file, hash), f.Format, columns)
 	var done sync.ReferenceDone
-	if err == nil {
-		in := referenceImport{Tenant: f.id(), Source: sync.ReferenceSource{Name: name, SHA256: hex.EncodeToString(hash.Sum(nil)), By: operator()}, DryRun: f.DryRun}
+	var shape sync.ImportProblems
+	if err == nil || errors.As(err, &shape) {
+		in := referenceImport{Tenant: f.id(), Source: sync.ReferenceSource{Name: name, SHA256: hex.EncodeToString(hash.Sum(nil)), By: operator()}, DryRun: f.DryRun || shape != nil}
 		line := fieldsOf(columns, nil)
 		for _, row := range rows {
 			line.set(row)
 			in.Lines = append(in.Lines, sync.ReferenceInput{Line: row.line, ReferenceRow: read(line)})
 		}
-		done, err = doOp(ctx, f.dataFlags, referenceImportOp, in)
+		if done, err = doOp(ctx, f.dataFlags, referenceImportOp, in); shape != nil {
+			err = allWrong(shape, err)
+		}
 	}
 	if err != nil {
 		return f.report(out, "", sync.Imported{}, err)

@@ -59,12 +59,17 @@ func (t takeOver[Row, Done]) judge(ctx context.Context, f *importFlags, out *out
 	if (err == nil || len(in.problems) > 0) && !errors.As(in.verdict(), &shape) {
 		return done, err
 	}
+	return done, allWrong(shape, err)
+}
+
+// allWrong is one refusal of what is wrong with the shape of lines, and of what was said of the others.
+func allWrong(shape sync.ImportProblems, err error) error {
 	all := problemOfLines(shape).Lines
-	if p != nil {
+	if p := (*problem)(nil); errors.As(err, &p) {
 		all = append(all, p.Lines...)
 	}
 	slices.SortStableFunc(all, func(a, b lineProblem) int { return cmp.Compare(a.Line, b.Line) })
-	return done, refusal(all[:min(len(all), maxReported)])
+	return refusal(all[:min(len(all), maxReported)])
 }
 
 // pass reads the file and hands its lines to a stream.
