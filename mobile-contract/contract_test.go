@@ -4,6 +4,7 @@ import (
 	"bytes"
 	stdjson "encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"testing"
 
@@ -36,6 +37,7 @@ func TestOpenAPIJSONIsTheYAML(t *testing.T) {
 	if _, err := yaml.Unmarshal(OpenAPI(), &doc, yaml.DecodeOpts{DisableTimestamps: true}); err != nil {
 		t.Fatal(err)
 	}
+	noNull(t, "", doc)
 	var b bytes.Buffer
 	enc := stdjson.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
@@ -44,4 +46,22 @@ func TestOpenAPIJSONIsTheYAML(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "openapi.json", b.Bytes())
+}
+
+// noNull finds members without a value: a description with a comma in it, without quotes, ends at the
+// comma in YAML, and the rest becomes a member.
+func noNull(t *testing.T, at string, v any) {
+	t.Helper()
+	switch v := v.(type) {
+	case nil:
+		t.Errorf("openapi.yaml: %s has no value: put the text before it in quotes", at)
+	case map[string]any:
+		for k, member := range v {
+			noNull(t, at+"/"+k, member)
+		}
+	case []any:
+		for i, element := range v {
+			noNull(t, fmt.Sprint(at, "/", i), element)
+		}
+	}
 }
