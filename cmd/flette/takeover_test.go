@@ -106,7 +106,7 @@ func (h *house) serve() *exec.Cmd {
 // An import that is killed at any moment, or whose server is, leaves a sound store; the same file
 // then completes it, and nothing is there twice.
 func TestKilledTakeOver(t *testing.T) {
-	const persons = 1100
+	const persons = 600 // two batches of persons, nine of services
 	for _, c := range []struct {
 		name           string
 		server, killed bool // one runs; it is killed instead of the import
