@@ -36,8 +36,7 @@ func (e *Engine) ImportMapping(ctx context.Context, tenant model.TenantID, in []
 
 // CheckMapping counts what ImportMapping would do and stores nothing.
 func (e *Engine) CheckMapping(ctx context.Context, tenant model.TenantID, in []MappingInput) (Imported, error) {
-	done, err := e.importMapping(ctx, tenant, in, "", errCheck)
-	return checked(done, err)
+	return checked(e.importMapping(ctx, tenant, in, "", errCheck))
 }
 
 func (e *Engine) importMapping(ctx context.Context, tenant model.TenantID, in []MappingInput, by string, end error) (Imported, error) {

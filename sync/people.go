@@ -122,7 +122,8 @@ func (e *Engine) CheckPersons(ctx context.Context, tenant model.TenantID, in Lin
 	return done, j.verdict(err)
 }
 
-func checked(done Imported, err error) (Imported, error) {
+// checked is what a check did: its update ended with errCheck.
+func checked[Done any](done Done, err error) (Done, error) {
 	if errors.Is(err, errCheck) {
 		err = nil
 	}
@@ -436,8 +437,7 @@ func (e *Engine) ImportUnits(ctx context.Context, tenant model.TenantID, in []Un
 
 // CheckUnits counts what ImportUnits would do and stores nothing.
 func (e *Engine) CheckUnits(ctx context.Context, tenant model.TenantID, in []UnitInput) (Imported, error) {
-	done, err := e.importUnits(ctx, tenant, in, errCheck)
-	return checked(done, err)
+	return checked(e.importUnits(ctx, tenant, in, errCheck))
 }
 
 func (e *Engine) importUnits(ctx context.Context, tenant model.TenantID, in []UnitInput, end error) (Imported, error) {

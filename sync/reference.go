@@ -3,7 +3,6 @@ package sync
 import (
 	"cmp"
 	"context"
-	"errors"
 	"slices"
 	"strings"
 
@@ -46,11 +45,7 @@ func (e *Engine) ImportReference(ctx context.Context, tenant model.TenantID, src
 
 // CheckReference counts what ImportReference would do and stores nothing.
 func (e *Engine) CheckReference(ctx context.Context, tenant model.TenantID, src ReferenceSource, in []ReferenceInput) (ReferenceDone, error) {
-	done, err := e.importReference(ctx, tenant, src, in, errCheck)
-	if errors.Is(err, errCheck) {
-		err = nil
-	}
-	return done, err
+	return checked(e.importReference(ctx, tenant, src, in, errCheck))
 }
 
 func (e *Engine) importReference(ctx context.Context, tenant model.TenantID, src ReferenceSource, in []ReferenceInput, end error) (ReferenceDone, error) {

@@ -8,7 +8,6 @@ import (
 
 	"flette/internal/sheet"
 	"flette/iplos/export"
-	"flette/iplos/submit"
 	"flette/model"
 	"flette/store"
 	"flette/sync"
@@ -77,15 +76,11 @@ var exportWriteOp = op[exportWrite, exportDone]{name: "export-write", run: func(
 	if err := a.has(ctx, in.Tenant); err != nil {
 		return out, err
 	}
-	target := submit.Test // may be written wherever it is told
-	if in.Identity {
-		target = submit.Production
-	}
 	dir := ""
 	if in.Out != "" {
 		dir = filepath.Dir(in.Out)
 	}
-	if dir, err = a.clearFolder(in.Tenant, target, dir); err != nil {
+	if dir, err = a.clearFolder(in.Tenant, !in.Identity, dir); err != nil {
 		return out, err
 	}
 	if out.Path = in.Out; in.Out == "" {

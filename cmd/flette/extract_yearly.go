@@ -92,7 +92,7 @@ var extractYearlyOp = op[yearlyRun, yearlyDone]{name: "extract-yearly", reads: t
 		return out, err
 	}
 	if in.Dir != "" {
-		if in.Dir, err = a.clearFolder(in.Tenant, in.Target, in.Dir); err != nil {
+		if in.Dir, err = a.clearFolder(in.Tenant, in.Target == submit.Test, in.Dir); err != nil {
 			return out, err
 		}
 	}

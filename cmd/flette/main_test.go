@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -17,17 +18,22 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"flette/model"
 )
 
 // TestMain makes the program itself, and the helpers of the scripts, commands of the scripts.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"flette": main,
-		"visit":  program(visitProgram),
-		"sign":   program(signProgram),
-		"tell":   program(tellProgram),
+		"visit":  program(inFolder(visitProgram)),
+		"sign":   program(inFolder(signProgram)),
+		"tell":   program(inFolder(tellProgram)),
 		"flip":   program(flipProgram),
 		"get":    program(getProgram),
+
+		"outdate": program(inFolder(outdateProgram)),
+		"judged":  program(judgedProgram),
 
 		"shipment": program(shipmentProgram),
 		"opencms":  program(opencmsProgram),
@@ -40,6 +46,17 @@ func program(fn func(args []string) error) func() {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
+	}
+}
+
+// inFolder makes a program of what is done in an open data folder: PROGRAM DIR TENANT ...
+func inFolder(do func(ctx context.Context, a *app, tenant model.TenantID, args []string) error) func(args []string) error {
+	return func(args []string) error {
+		a, err := openApp(appOptions{Dir: args[0]})
+		if err != nil {
+			return err
+		}
+		return errors.Join(do(context.Background(), a, model.TenantID(args[1]), args), a.Close())
 	}
 }
 

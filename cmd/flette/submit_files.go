@@ -106,10 +106,10 @@ func (a *app) secureFolder(t model.TenantID) (secureFolder, error) {
 	return secureFolder(filepath.Join(filepath.Dir(a.registerPath(t)), string(t))), nil
 }
 
-// clearFolder says where files in clear go: into the secure folder when nothing is named. What is
-// for test holds nobody who exists and goes wherever it is told.
-func (a *app) clearFolder(t model.TenantID, target, dir string) (string, error) {
-	if dir != "" && target == submit.Test {
+// clearFolder says where files in clear go: into the secure folder when nothing is named. What names
+// nobody who exists goes anywhere it is told.
+func (a *app) clearFolder(t model.TenantID, anywhere bool, dir string) (string, error) {
+	if dir != "" && anywhere {
 		return dir, nil
 	}
 	s, err := a.secureFolder(t)
@@ -136,7 +136,7 @@ var clearFolderOp = op[clearFolder, string]{name: "clear-folder", reads: true, r
 	if err := a.has(ctx, in.Tenant); err != nil {
 		return "", err
 	}
-	return a.clearFolder(in.Tenant, in.Target, in.Dir)
+	return a.clearFolder(in.Tenant, in.Target == submit.Test, in.Dir)
 }}
 
 // clearOut resolves --out of a verb that writes files in clear.

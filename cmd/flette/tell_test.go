@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"regexp"
@@ -21,14 +20,7 @@ var daysAgo = regexp.MustCompile(`@-?[0-9]+`)
 // tellProgram has nurses register what a file says of the first person: tell DIR TENANT FILE.
 // A line is "ACTOR UNIT VALUE"; @-5 in it is the day five days ago. Each line is a visit of
 // its own, over what the unit showed, and is handed in at once.
-func tellProgram(args []string) (err error) {
-	ctx := context.Background()
-	a, err := openApp(appOptions{Dir: args[0]})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, a.Close()) }()
-	tenant := model.TenantID(args[1])
+func tellProgram(ctx context.Context, a *app, tenant model.TenantID, args []string) (err error) {
 	var persons []store.Person
 	if err := a.view(ctx, tenant, func(v store.View) error {
 		persons, err = store.List[store.Person](v, "", "", 1)

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/ed25519"
-	"errors"
 	"fmt"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -17,14 +16,7 @@ import (
 
 // visitProgram lets two nurses visit everybody offline: visit DIR TENANT [NURSE NURSE]. They disagree about
 // the memory of each person (a review), and give each person practical help (a message).
-func visitProgram(args []string) (err error) {
-	ctx := context.Background()
-	a, err := openApp(appOptions{Dir: args[0]})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, a.Close()) }()
-	tenant := model.TenantID(args[1])
+func visitProgram(ctx context.Context, a *app, tenant model.TenantID, args []string) (err error) {
 	var persons []store.Person
 	var units []store.OrgUnit
 	err = a.view(ctx, tenant, func(v store.View) error {
@@ -64,14 +56,8 @@ func visitProgram(args []string) (err error) {
 
 // signProgram signs one change as a supervisor: sign DIR TENANT ACTOR BRUKERNR ACT UNIT [VALUE]. It
 // is over what is shown, or takes it back without a value.
-func signProgram(args []string) (err error) {
-	ctx := context.Background()
-	a, err := openApp(appOptions{Dir: args[0]})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, a.Close()) }()
-	n, err := newNurse(ctx, a, model.TenantID(args[1]), model.ActorID(args[2]))
+func signProgram(ctx context.Context, a *app, tenant model.TenantID, args []string) (err error) {
+	n, err := newNurse(ctx, a, tenant, model.ActorID(args[2]))
 	if err != nil {
 		return err
 	}

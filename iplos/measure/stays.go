@@ -2,6 +2,7 @@ package measure
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 	"time"
 
@@ -95,7 +96,7 @@ func (r *reader) ended(s *subject, p *store.Person) error {
 			if x.Rejected() || x.Start == nil || x.End == nil || !lastYear(string(x.End.Date), s.day) {
 				continue
 			}
-			if containsCode(e.codes, x.TypeOn(s.day)) && (last == nil || x.End.Date > last.End.Date) {
+			if slices.Contains(e.codes, x.TypeOn(s.day)) && (last == nil || x.End.Date > last.End.Date) {
 				last = x
 			}
 		}
@@ -109,10 +110,6 @@ func (r *reader) ended(s *subject, p *store.Person) error {
 		s.stays[e.id] = column
 	}
 	return nil
-}
-
-func containsCode(codes []string, code string) bool {
-	return strings.Contains(" "+strings.Join(codes, " ")+" ", " "+code+" ")
 }
 
 // change compares the scores that counted at admission with those that counted at discharge

@@ -39,25 +39,25 @@ type Options struct {
 
 // Head is what both shipments begin with.
 type Head struct {
-	Year     int
-	Kommune  string
-	Position int64
-	Epoch    string
+	Year     int    `json:"year"`
+	Kommune  string `json:"kommune"`
+	Position int64  `json:"position"`
+	Epoch    string `json:"epoch"`
 }
 
 // Report says what was sent and what was not.
 type Report struct {
 	Head
-	Persons   int            // in both shipments
-	Services  map[string]int // rows by type
-	Values    int
-	Excluded  map[string]int // persons, by code
-	Dropped   map[string]int // services, by code
-	Left      []Left         // the first maxLeft of both
-	Unlisted  int            // how many more there are
-	Lacks     map[string]int // of what is sent: what it lacks of the least that is wanted (R74), by code
-	Lacking   []Left         // the first maxLeft of them
-	InnerSize int            // persons looked at
+	Persons  int            `json:"persons"`  // in both shipments
+	Services map[string]int `json:"services"` // rows by type
+	Values   int            `json:"values"`
+	Excluded map[string]int `json:"excluded"` // persons, by code
+	Dropped  map[string]int `json:"dropped"`  // services, by code
+	Left     []Left         `json:"left"`     // the first maxLeft of both
+	Unlisted int            `json:"unlisted"` // how many more there are
+	Lacks    map[string]int `json:"lacks"`    // of what is sent: what it lacks of the least that is wanted (R74), by code
+	Lacking  []Left         `json:"lacking"`  // the first maxLeft of them
+	Looked   int            `json:"looked"`   // persons looked at
 }
 
 // Left is a person or a service that is not in the extract. It names nobody.
@@ -185,8 +185,8 @@ func (r *run) persons(ctx context.Context, write func(*Person) error) error {
 					return err
 				}
 			}
-			if r.report.InnerSize++; r.Progress != nil {
-				r.Progress(r.report.InnerSize)
+			if r.report.Looked++; r.Progress != nil {
+				r.Progress(r.report.Looked)
 			}
 		}
 		if len(docs) < page {
